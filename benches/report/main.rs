@@ -1,0 +1,104 @@
+//! The report: every budget of Rowcast measured in one run, as a table. It says what is; it fails nobody.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a report does")]
+
+mod bridge;
+mod fanout;
+mod idle;
+mod inserts;
+mod latency;
+mod people;
+mod postgres;
+mod reads;
+mod socket;
+mod table;
+mod wire;
+
+use anyhow::Result;
+
+use bridge::Bridge;
+use postgres::Postgres;
+use table::Table;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    /// Interleaved rounds of each comparison.
+    rounds: usize,
+    /// Seconds of each round of inserting.
+    seconds: u64,
+    /// Seconds of each run for latency.
+    paced: u64,
+    /// Bursts to the thousand sockets.
+    bursts: usize,
+    /// Messages that unread counts are taken over.
+    messages: i64,
+    /// Tries of each request.
+    tries: usize,
+}
+
+const FULL: Scale =
+    Scale { rounds: 7, seconds: 5, paced: 20, bursts: 200, messages: 1_000_000, tries: 100 };
+const QUICK: Scale =
+    Scale { rounds: 3, seconds: 2, paced: 5, bursts: 50, messages: 1_000_000, tries: 30 };
+
+const HELP: &str = "\
+Measures Rowcast against its budgets and prints a table.
+
+usage: scripts/bench [--quick] [PART…]
+
+  --quick   shorter rounds, two minutes at most
+  PART      only some of: inserts, latency, fanout, idle, reads";
+
+const PARTS: [&str; 5] = ["inserts", "latency", "fanout", "idle", "reads"];
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|one| one != "--bench").collect();
+    if arguments.first().is_some_and(|one| one == wire::ARGUMENT) {
+        return wire::serve();
+    }
+    if arguments.iter().any(|one| one == "--help" || one == "-h") {
+        println!("{HELP}");
+        return Ok(());
+    }
+    let (flags, parts): (Vec<&str>, Vec<&str>) =
+        arguments.iter().map(String::as_str).partition(|one| one.starts_with('-'));
+    let unknown = flags.iter().any(|flag| *flag != "--quick")
+        || parts.iter().any(|part| !PARTS.contains(part));
+    anyhow::ensure!(!unknown, "{HELP}");
+    let scale = if flags.is_empty() { FULL } else { QUICK };
+    let wanted = |part: &str| parts.is_empty() || parts.contains(&part);
+    report(scale, wanted)
+}
+
+fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    say("starting a private Postgres");
+    let postgres = Postgres::start()?;
+    Bridge::migrate(&postgres)?;
+    let crowd = people::settle(&postgres)?;
+    let mut table = Table::new();
+    if wanted("inserts") || wanted("latency") || wanted("fanout") {
+        let bridge = Bridge::start(&postgres)?;
+        if wanted("latency") {
+            latency::measure(scale, &postgres, &bridge, &crowd, &mut table)?;
+        }
+        if wanted("fanout") {
+            fanout::measure(scale, &postgres, &bridge, &crowd, &mut table)?;
+        }
+        if wanted("inserts") {
+            inserts::measure(scale, &postgres, &mut table)?;
+        }
+    }
+    if wanted("idle") {
+        idle::measure(&postgres, &crowd, &mut table)?;
+    }
+    if wanted("reads") {
+        reads::measure(scale, &postgres, &mut table)?;
+    }
+    println!("{}", table.text(&postgres));
+    Ok(())
+}
+
+/// Tells how far the run is, on standard error.
+pub(crate) fn say(step: &str) {
+    eprintln!("bench: {step}");
+}

@@ -1,0 +1,203 @@
+//! The accept loop: plain TCP with no delay, a deadline for headers, upgrades, and an end that drains.
+//!
+//! `warp::serve` offers none of these; `warp::service` gives the same filters as a tower service.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::{
+    body::{Body, Incoming},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tower::{Layer, Service};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response as Reply};
+
+use crate::{
+    dialects::{self, door},
+    lifecycle::Lifecycle,
+    metrics::HTTP_REQUESTS_TOTAL,
+    session::Services,
+};
+
+/// A client that does not finish its request's head in this time is not one.
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// Accepting fails when the process is out of files; then it must not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long an operator's client may leave an answer unread.
+const OPERATORS_UNREAD: Duration = Duration::from_secs(30);
+/// Browsers may remember the answer to a preflight.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+
+/// Serves clients on a listener until draining begins: the routes, and around them Socket.IO, whose answers CORS covers, too.
+pub(super) fn serve_clients(
+    listener: TcpListener,
+    routes: BoxedFilter<(Reply,)>,
+    services: &Services,
+) {
+    let routes = warp::service(answered(routes));
+    let service = dialects::with_sockets(services, routes);
+    let service = cors(&services.settings.allowed_origins).layer(service);
+    let lifecycle = &services.lifecycle;
+    // Sessions give up first, and say why.
+    let unread = services.settings.send_deadline * 2;
+    let accepting = accept(listener, TowerToHyperService::new(service), unread, lifecycle.clone());
+    lifecycle.service("accept", accepting);
+}
+
+/// Serves routes on a listener until draining begins.
+pub(super) fn serve(listener: TcpListener, routes: BoxedFilter<(Reply,)>, lifecycle: &Lifecycle) {
+    let service = TowerToHyperService::new(warp::service(answered(routes)));
+    let accepting = accept(listener, service, OPERATORS_UNREAD, lifecycle.clone());
+    lifecycle.service("accept", accepting);
+}
+
+/// The routes, and a JSON 404 for what none of them answers.
+fn answered(
+    routes: BoxedFilter<(Reply,)>,
+) -> impl Filter<Extract = (Reply,), Error = Rejection> + Clone {
+    routes.recover(unanswered).unify().map(counted)
+}
+
+async fn accept<S, B>(
+    listener: TcpListener,
+    service: TowerToHyperService<S>,
+    unread: Duration,
+    lifecycle: Lifecycle,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Future: Send> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = lifecycle.draining() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let task = connection(stream, service.clone(), unread, lifecycle.clone());
+                lifecycle.connection(task);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One TCP connection's life. An upgrade takes the stream away, and its session goes on by itself.
+async fn connection<S, B>(
+    stream: TcpStream,
+    service: TowerToHyperService<S>,
+    unread: Duration,
+    lifecycle: Lifecycle,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Future: Send> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    if let Err(error) = stream.set_nodelay(true).and_then(|()| limit_unread(&stream, unread)) {
+        tracing::debug!(%error, "a connection ended at once: {error}");
+        return;
+    }
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
+    let asked = &AtomicBool::new(false);
+    let service = service_fn(move |request| {
+        asked.store(true, Ordering::Relaxed);
+        hyper::service::Service::call(&service, request)
+    });
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    let served = tokio::select! {
+        served = serving.as_mut() => served,
+        () = silence(asked) => return,
+        () = lifecycle.draining() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended with an error: {error}");
+    }
+}
+
+/// Ends a connection whose client leaves bytes unread for so long, whoever is waiting to write: an upgraded stream of
+/// Engine.IO or the body of a response can be closed in no other way while it is full.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_unread(stream: &TcpStream, most: Duration) -> std::io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
+    let milliseconds = u32::try_from(most.as_millis()).unwrap_or(u32::MAX);
+    setsockopt(stream, TcpUserTimeout, &milliseconds).map_err(Into::into)
+}
+
+/// Elsewhere TCP's own patience is the limit.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn limit_unread(_: &TcpStream, _: Duration) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Resolves when the first request has not come in time: hyper's own deadline begins when it knows the version of HTTP.
+async fn silence(asked: &AtomicBool) {
+    tokio::time::sleep(HEADER_DEADLINE).await;
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Counts an answer by its status class.
+fn counted(response: Reply) -> Reply {
+    let class = match response.status().as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    metrics::counter!(HTTP_REQUESTS_TOTAL, "status" => class).increment(1);
+    response
+}
+
+/// The answer where no route was meant.
+async fn unanswered(rejection: Rejection) -> Result<Reply, Rejection> {
+    let wrong_method = rejection.find::<warp::reject::MethodNotAllowed>().is_some();
+    let (status, code, message) = if wrong_method {
+        (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "That method is not known here")
+    } else {
+        (StatusCode::NOT_FOUND, "not_found", "There is nothing at this path")
+    };
+    let body = format!(r#"{{"status":"error","code":"{code}","message":"{message}"}}"#);
+    Ok(door::json(status, body))
+}
+
+/// Who may read answers in a browser. Credentials (cookies) only for origins that are listed by name.
+fn cors(origins: &[String]) -> CorsLayer {
+    const HEADERS: [HeaderName; 4] = [
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        HeaderName::from_static("last-event-id"),
+        HeaderName::from_static("x-csrf-token"),
+    ];
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(HEADERS)
+        .expose_headers([header::RETRY_AFTER])
+        .max_age(PREFLIGHT_AGE);
+    if origins.iter().any(|origin| origin == "*") {
+        return layer.allow_origin(tower_http::cors::Any);
+    }
+    let listed = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    layer.allow_origin(AllowOrigin::list(listed)).allow_credentials(true)
+}

@@ -1,0 +1,192 @@
+//! The wiring: builds the parts, starts them in order, serves until a signal, drains.
+
+mod admin;
+mod http;
+mod web;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+pub use web::{Demo, DemoUser};
+
+use crate::{
+    auth::Verifier,
+    chat::Chat,
+    config::Config,
+    db::{self, Pool, Target},
+    dialects,
+    error::{Error, Kind, Result},
+    feed::{Feed, Keeper, Status},
+    hub::Hub,
+    lifecycle::Lifecycle,
+    session::{self, Limits, Services, Settings},
+};
+
+/// How long a start waits for the database.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+const LIMITS_SWEEP: Duration = Duration::from_secs(60);
+
+/// Where a running bridge is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// Clients.
+    pub http: SocketAddr,
+    /// `/live`, `/ready`, `/metrics`.
+    pub admin: SocketAddr,
+}
+
+/// A running bridge.
+pub struct Running {
+    /// Where it is reached.
+    pub addresses: Addresses,
+    keeper: Keeper,
+    lifecycle: Lifecycle,
+    grace: Duration,
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+pub async fn run(
+    config: Config,
+    demo: Option<Demo>,
+    lifecycle: Lifecycle,
+    ready: impl FnOnce(Addresses),
+) -> Result<()> {
+    let running = start(config, demo, lifecycle).await?;
+    ready(running.addresses);
+    interrupted().await?;
+    tracing::info!("stopping: telling clients");
+    running.stop().await;
+    Ok(())
+}
+
+/// Starts all parts; returns when changes are being delivered.
+pub async fn start(config: Config, demo: Option<Demo>, lifecycle: Lifecycle) -> Result<Running> {
+    let target = Target::parse(&config.database.url)?;
+    let listen = config.database.listen_url.as_ref().map(Target::parse).transpose()?;
+    let pool =
+        Pool::new(&target, config.database.pool_size, config.database.database_timeout, &lifecycle);
+    let verifier = Verifier::from_config(&config.auth).await?;
+    db::migrate::check(&pool).await?;
+
+    let hub = Hub::new();
+    let feed = Feed::new(listen.unwrap_or(target), hub.clone(), lifecycle.clone());
+    let keeper = Keeper {
+        pool: pool.clone(),
+        hub: hub.clone(),
+        status: feed.status(),
+        lifecycle: lifecycle.clone(),
+        node: Uuid::new_v4(),
+        name: config.node.clone(),
+        retention: config.retention,
+    };
+    lifecycle.service("feed", feed.run());
+    let services = services(&config, hub, pool, verifier, &lifecycle);
+    started(&keeper.status).await?;
+    keeper.start();
+    housekeeping(&services);
+
+    let clients = bind((config.host, config.port).into()).await?;
+    let operators = bind((config.admin_host, config.admin_port).into()).await?;
+    let addresses = Addresses {
+        http: clients.local_addr().map_err(Error::internal)?,
+        admin: operators.local_addr().map_err(Error::internal)?,
+    };
+    let routes = web::with_pages(dialects::routes(&services), config.demo_page, demo);
+    http::serve_clients(clients, routes, &services);
+    let operating = admin::routes(keeper.status.clone(), lifecycle.clone())?;
+    http::serve(operators, operating, &lifecycle);
+    tracing::info!(http = %addresses.http, admin = %addresses.admin, "serving on {}", addresses.http);
+    Ok(Running { addresses, keeper, lifecycle, grace: config.grace })
+}
+
+impl Running {
+    /// How many polls wait.
+    pub fn parked_polls(&self) -> usize {
+        self.keeper.hub.presence().parked()
+    }
+
+    /// Tells clients, waits for them, ends everything.
+    pub async fn stop(self) {
+        self.lifecycle.drain(self.grace).await;
+        self.keeper.goodbye().await;
+        self.lifecycle.stop().await;
+    }
+}
+
+fn services(
+    config: &Config,
+    hub: Hub,
+    pool: Pool,
+    verifier: Verifier,
+    lifecycle: &Lifecycle,
+) -> Services {
+    let limits = &config.limits;
+    Services {
+        hub,
+        chat: Chat::new(pool.clone()),
+        pool,
+        verifier,
+        limits: Limits::new(limits, config.content_policy),
+        lifecycle: lifecycle.clone(),
+        settings: Arc::new(Settings {
+            max_frame: limits.max_frame,
+            mailbox: limits.mailbox,
+            send_deadline: limits.send_deadline,
+            ping_interval: limits.ping_interval,
+            max_connections: limits.max_connections,
+            allowed_origins: config.allowed_origins.clone(),
+            direct_price: config.direct_price.into(),
+        }),
+    }
+}
+
+/// What ends by itself: typing, presence, buckets that are full again, keys that are outdated.
+fn housekeeping(services: &Services) {
+    let lifecycle = &services.lifecycle;
+    lifecycle.service("typing", session::keep_typing(services.hub.clone()));
+    lifecycle.service("presence", session::keep_presence(services.clone()));
+    let limits = services.limits.clone();
+    lifecycle.service("limits", async move {
+        loop {
+            tokio::time::sleep(LIMITS_SWEEP).await;
+            limits.sweep();
+        }
+    });
+    lifecycle.service("keys", services.verifier.clone().keep_fresh());
+}
+
+/// Waits until changes are being delivered: from then on none is missed, and `/ready` says so.
+async fn started(status: &Status) -> Result<()> {
+    let wait = async {
+        while status.ready().is_err() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(START_DEADLINE, wait).await.map_err(|_| {
+        Error::new(
+            Kind::Unavailable,
+            "The listener could not connect to the database; run `rowcast doctor`",
+        )
+    })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let message =
+            format!("Cannot listen on {address} ({error}); choose another --port or --admin-port");
+        Error::new(Kind::Unavailable, message)
+    })
+}
+
+async fn interrupted() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Verifies tokens: a signature by one of the configured keys, then the claims.
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{AlgorithmFamily, Header};
+
+use super::{
+    key::Key,
+    key_set::KeySet,
+    payload::{self, Expected},
+};
+use crate::{
+    claims::Claims,
+    config,
+    error::{Error, Kind, Result},
+};
+
+/// Longest token that is looked at, in bytes.
+const LONGEST_TOKEN: usize = 16 * 1024;
+/// Largest key file that is read, in bytes.
+const LARGEST_PEM: u64 = 64 * 1024;
+
+/// A cheap handle to the keys and what tokens must say; clones share one state.
+#[derive(Clone)]
+pub struct Verifier {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    fixed: Vec<Key>,
+    set: Option<KeySet>,
+    expected: Expected,
+}
+
+impl Verifier {
+    /// Reads the configured keys; an empty setting counts as none.
+    ///
+    /// A key set at a URL that does not answer is no error: its tokens are refused with `Unavailable`
+    /// until `keep_fresh` has fetched it.
+    pub async fn from_config(config: &config::Auth) -> Result<Self> {
+        let mut fixed = Vec::new();
+        if let Some(secret) = config.jwt_secret.as_ref().filter(|secret| !secret.is_empty()) {
+            fixed.push(Key::from_secret(secret.reveal())?);
+        }
+        if let Some(pem) = given(&config.jwt_public_key) {
+            fixed.push(Key::from_pem(&pem_text(pem).await?)?);
+        }
+        let set = match given(&config.jwks) {
+            Some(place) => Some(KeySet::open(place).await?),
+            None => None,
+        };
+        if fixed.is_empty() && set.is_none() {
+            return Err(Error::malformed(
+                "No key to verify tokens with; set ROWCAST_JWT_SECRET, ROWCAST_JWT_PUBLIC_KEY or ROWCAST_JWKS",
+            ));
+        }
+        let expected = Expected {
+            issuer: given(&config.jwt_issuer).map(str::to_owned),
+            audience: given(&config.jwt_audience).map(str::to_owned),
+        };
+        Ok(Self { shared: Arc::new(Shared { fixed, set, expected }) })
+    }
+
+    /// Checks signature, times, issuer and audience of a token.
+    ///
+    /// `Unauthorized` with a short message, or `Unavailable` while the keys it needs could never be fetched.
+    pub async fn verify(&self, token: &str) -> Result<Claims> {
+        let payload = self.signed_payload(token).await?;
+        self.read(&payload, jiff::Timestamp::now().as_second())
+    }
+
+    /// Keeps a key set up to date, for as long as it is run; returns at once when there is none.
+    pub async fn keep_fresh(self) {
+        if let Some(set) = &self.shared.set {
+            set.keep_fresh().await;
+        }
+    }
+
+    /// Reads a payload as of a time, in seconds since 1970.
+    pub(super) fn read(&self, payload: &str, now: i64) -> Result<Claims> {
+        payload::read(payload, &self.shared.expected, now)
+    }
+
+    /// Returns the payload of a token that one of the keys has signed.
+    pub(super) async fn signed_payload(&self, token: &str) -> Result<String> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(refused("it is longer than 16 KiB"));
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or_else(|| refused("no JWT"))?;
+        let (_, body) = message.split_once('.').ok_or_else(|| refused("no JWT"))?;
+        let header =
+            jsonwebtoken::decode_header(token).map_err(|_| refused("unknown header or alg"))?;
+        if header.crit.is_some() {
+            return Err(refused("it has a critical extension"));
+        }
+        if !self.is_signed(&header, message, signature).await? {
+            return Err(refused("no configured key has signed it"));
+        }
+        let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| refused("no base64"))?;
+        String::from_utf8(body).map_err(|_| refused("no UTF-8"))
+    }
+
+    /// Makes another fetch of the key set due at once.
+    #[cfg(test)]
+    pub(super) fn forget_last_attempt(&self) {
+        self.shared.set.iter().for_each(KeySet::forget_last_attempt);
+    }
+
+    async fn is_signed(&self, header: &Header, message: &str, signature: &str) -> Result<bool> {
+        let id = header.kid.as_deref();
+        let any =
+            |keys: &[Key]| keys.iter().any(|key| key.verifies(header.alg, id, message, signature));
+        if any(&self.shared.fixed) {
+            return Ok(true);
+        }
+        // A set holds public keys only, so it can say nothing about shared secrets.
+        let Some(set) = &self.shared.set else { return Ok(false) };
+        if header.alg.family() == AlgorithmFamily::Hmac {
+            return Ok(false);
+        }
+        if set.keys().is_some_and(|keys| any(&keys)) {
+            return Ok(true);
+        }
+        if !set.lacks(id) {
+            return Ok(false);
+        }
+        set.wait_for_newer().await;
+        set.keys().map(|keys| any(&keys)).ok_or_else(|| {
+            Error::new(
+                Kind::Unavailable,
+                "The keys that verify tokens are not reachable right now; try again in a moment",
+            )
+        })
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("fixed", &self.shared.fixed)
+            .field("set", &self.shared.set)
+            .field("expected", &self.shared.expected)
+            .finish()
+    }
+}
+
+/// Returns a setting that says something.
+fn given(setting: &Option<String>) -> Option<&str> {
+    setting.as_deref().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// Returns the PEM itself: the setting's text, or that of the file it names.
+async fn pem_text(setting: &str) -> Result<String> {
+    if setting.contains("-----BEGIN ") {
+        return Ok(setting.to_owned());
+    }
+    let unreadable = |error| {
+        Error::malformed(format!(
+            "ROWCAST_JWT_PUBLIC_KEY is neither a PEM nor a readable file: `{setting}`"
+        ))
+        .because(error)
+    };
+    let length = tokio::fs::metadata(setting).await.map_err(unreadable)?.len();
+    if length > LARGEST_PEM {
+        return Err(Error::malformed("ROWCAST_JWT_PUBLIC_KEY names a file that is no PEM"));
+    }
+    tokio::fs::read_to_string(setting).await.map_err(unreadable)
+}
+
+/// Refuses a token; why is told to operators only, without a word of the token.
+fn refused(why: &'static str) -> Error {
+    tracing::debug!(why, "token refused: {why}");
+    Error::unauthorized("Invalid token")
+}

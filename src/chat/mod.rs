@@ -1,0 +1,273 @@
+//! The chat domain: calls of its SQL functions, and what its changes mean. The rules are in the database.
+
+mod conversations;
+mod direct;
+mod event;
+mod longpoll;
+mod presence;
+mod rooms;
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+pub use conversations::{Conversation, Counts, Unread};
+pub use direct::{DirectView, Opened, Partner};
+pub use event::{Block, Event, Member, Message, User, event};
+pub use longpoll::{Asked, Recount};
+pub use presence::Gone;
+pub use rooms::{Marking, Polled};
+
+use crate::{
+    change::Json,
+    claims::Claims,
+    cursor::{Mark, Position, Snapshot},
+    db::{Pool, types::Micros},
+    error::{Error, Kind, Result},
+    topic::Topic,
+};
+
+/// A cheap handle to the domain's functions.
+#[derive(Clone)]
+pub struct Chat {
+    pool: Pool,
+}
+
+/// What the database says of a bearer: who they are, and the threads they are in.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The user's integer id.
+    pub user: i64,
+    /// The user's public id.
+    pub uuid: Uuid,
+    /// Their name at log-in.
+    pub username: Arc<str>,
+    /// Their name for people.
+    pub full_name: String,
+    /// Their role in the domain.
+    pub role: String,
+    /// Whether they get the messages of all their threads unasked.
+    pub feed: bool,
+    /// Their threads: integer id to public id.
+    pub threads: HashMap<i64, Uuid>,
+    /// What this answer had seen.
+    pub asked: Mark,
+}
+
+impl Standing {
+    /// A thread that the user is in, by either form of its id; any other is refused alike.
+    pub fn thread(&self, reference: &str) -> Result<i64> {
+        let found = match reference.parse::<i64>() {
+            Ok(id) => self.threads.contains_key(&id).then_some(id),
+            Err(_) => {
+                let uuid = Uuid::parse_str(reference).ok();
+                self.threads.iter().find(|(_, known)| Some(**known) == uuid).map(|(id, _)| *id)
+            }
+        };
+        found.ok_or_else(not_a_participant)
+    }
+}
+
+/// A page of messages that a device missed.
+pub struct Offline {
+    /// The `data` of the answer.
+    pub body: Json,
+    /// Where the device stands after it; none in the middle of pages from the tables, which go on by time.
+    pub position: Option<Position>,
+}
+
+/// From where on a device wants what it missed.
+pub enum Since {
+    /// From a time that an earlier answer gave, or any other, in microseconds since 1970.
+    Time(i64),
+    /// From a cursor.
+    Position(Position),
+}
+
+/// A page of a thread's history.
+#[derive(Debug, Default)]
+pub struct Range {
+    /// Only messages before this one.
+    pub before: Option<i64>,
+    /// Only messages after this one.
+    pub after: Option<i64>,
+    /// At most so many.
+    pub limit: i32,
+}
+
+impl Chat {
+    /// Wraps a pool.
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Asks who a token's bearer is: unknown, revoked and deactivated ones are errors.
+    pub async fn admit(&self, claims: &Claims) -> Result<Standing> {
+        let issued = (claims.iat > 0).then(|| Micros(claims.iat.saturating_mul(1_000_000)));
+        let row = self
+            .pool
+            .query_one(
+                "select user_id, user_uuid, username, full_name, role, feed, threads, thread_uuids, \
+                 snapshot, clock_timestamp() as at from chat.admit($1, $2, $3)",
+                &[&claims.sub, &claims.jti, &issued],
+            )
+            .await?;
+        let ids: Vec<i64> = row.try_get("threads")?;
+        let uuids: Vec<Uuid> = row.try_get("thread_uuids")?;
+        let Micros(at) = row.try_get("at")?;
+        Ok(Standing {
+            user: row.try_get("user_id")?,
+            uuid: row.try_get("user_uuid")?,
+            username: row.try_get::<_, &str>("username")?.into(),
+            full_name: row.try_get("full_name")?,
+            role: row.try_get("role")?,
+            feed: row.try_get("feed")?,
+            threads: ids.into_iter().zip(uuids).collect(),
+            asked: Mark { snapshot: row.try_get("snapshot")?, at },
+        })
+    }
+
+    /// What an opaque session id from a cookie stands for; none when it is unknown or over.
+    pub async fn session(&self, session: &str) -> Result<Option<Claims>> {
+        let sql = "select sub, created_at, expires_at, topic from chat.session($1)";
+        let Some(row) = self.pool.query_opt(sql, &[&session]).await? else { return Ok(None) };
+        let Micros(expires) = row.try_get("expires_at")?;
+        let Micros(created) = row.try_get("created_at")?;
+        Ok(Some(Claims {
+            sub: row.try_get("sub")?,
+            jti: None,
+            role: "authenticated".to_owned(),
+            exp: expires / 1_000_000,
+            iat: created.div_euclid(1_000_000),
+            revocation: Topic::parse(row.try_get("topic")?).ok(),
+            raw: RawValue::NULL.to_owned(),
+        }))
+    }
+
+    /// Finds a thread by either form of its id. One that is not there is refused like one the caller is not in.
+    pub async fn thread(&self, reference: &str) -> Result<i64> {
+        let row = self.pool.query_one("select chat.thread($1)", &[&reference]).await?;
+        row.try_get::<_, Option<i64>>(0)?.ok_or_else(not_a_participant)
+    }
+
+    /// Finds a message by either form of its id.
+    pub async fn message(&self, reference: &str) -> Result<Option<i64>> {
+        let row = self.pool.query_one("select chat.message($1)", &[&reference]).await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Finds a user by either form of their id.
+    pub async fn user(&self, reference: &str) -> Result<Option<i64>> {
+        let row = self.pool.query_one("select chat.user($1)", &[&reference]).await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Turns the general feed on or off for all of a user's devices.
+    pub async fn set_feed(&self, reader: i64, wanted: bool) -> Result<()> {
+        self.pool.execute("select chat.set_feed($1, $2)", &[&reader, &wanted]).await
+    }
+
+    /// What a device missed.
+    pub async fn offline(&self, reader: i64, since: Since, limit: i32) -> Result<Offline> {
+        let (time, position) = match since {
+            Since::Time(at) => (Some(Micros(at)), None),
+            Since::Position(position) => (None, Some(position)),
+        };
+        let base = position.as_ref().map(|position| position.base.snapshot.clone());
+        let base_at = position.as_ref().map(|position| Micros(position.base.at));
+        let partial = position.and_then(|position| position.partial);
+        let last_id = partial.as_ref().map(|(_, id)| *id);
+        let asked_upto = partial.as_ref().map(|(mark, _)| mark.clone());
+        let upto = partial.map(|(mark, _)| mark.snapshot);
+        let row = self
+            .pool
+            .query_one(
+                "select body, base, base_at, upto, last_id, clock_timestamp() as now \
+                 from chat.offline_messages($1, $2, $3, $4, $5, $6, $7)",
+                &[&reader, &time, &base, &base_at, &upto, &last_id, &limit],
+            )
+            .await?;
+        let base: Option<Snapshot> = row.try_get("base")?;
+        let at: Option<Micros> = row.try_get("base_at")?;
+        let upto: Option<Snapshot> = row.try_get("upto")?;
+        let last_id: Option<i64> = row.try_get("last_id")?;
+        // A snapshot that this answer took is a little older than this: a mark's time may be later, never earlier.
+        let Micros(now) = row.try_get("now")?;
+        let position = base.zip(at).map(|(snapshot, Micros(at))| {
+            let partial = upto.zip(last_id).map(|(snapshot, id)| {
+                let same = asked_upto.filter(|asked| asked.snapshot == snapshot);
+                (same.unwrap_or(Mark { snapshot, at: now }), id)
+            });
+            Position { base: Mark { snapshot, at }, partial }
+        });
+        Ok(Offline { body: row.try_get("body")?, position })
+    }
+
+    /// Unread counts: in all, and per thread.
+    pub async fn unread(&self, reader: i64) -> Result<Json> {
+        self.json("select chat.unread($1)", &[&reader]).await
+    }
+
+    /// Marks a thread as read, all of it or up to a message.
+    pub async fn mark_read(&self, reader: i64, thread: i64, upto: Option<i64>) -> Result<Json> {
+        self.json("select chat.mark_read($1, $2, $3)", &[&reader, &thread, &upto]).await
+    }
+
+    /// Notes that a thread's messages have reached one of the reader's devices.
+    pub async fn mark_delivered(&self, reader: i64, thread: i64, upto: i64) -> Result<()> {
+        let sql = "select chat.mark_delivered($1, $2, $3)";
+        self.pool.execute(sql, &[&reader, &thread, &upto]).await
+    }
+
+    /// The reader's threads.
+    pub async fn threads(&self, reader: i64) -> Result<Json> {
+        self.json("select chat.threads_of($1)", &[&reader]).await
+    }
+
+    /// A page of a thread's messages.
+    pub async fn history(&self, reader: i64, thread: i64, range: Range) -> Result<Json> {
+        let Range { before, after, limit } = range;
+        let sql = "select chat.history_page($1, $2, $3, $4, $5)";
+        self.json(sql, &[&reader, &thread, &before, &after, &limit]).await
+    }
+
+    /// Writes a message and returns it as everybody will see it.
+    pub async fn send(
+        &self,
+        sender: i64,
+        thread: i64,
+        content: &str,
+        message_type: &str,
+        attachments: Option<&RawValue>,
+    ) -> Result<Json> {
+        let attachments = attachments
+            .map(|json| serde_json::from_str::<serde_json::Value>(json.get()))
+            .transpose()
+            .map_err(|_| Error::malformed("`attachments` must be a JSON array"))?;
+        let sql = "select chat.send($1, $2, $3, $4, $5)";
+        self.json(sql, &[&sender, &thread, &content, &message_type, &attachments]).await
+    }
+
+    /// Notes that a user has gone offline; returns when, in microseconds since 1970.
+    pub async fn seen(&self, user: i64) -> Result<Option<i64>> {
+        let row = self.pool.query_one("select chat.seen($1)", &[&user]).await?;
+        Ok(row.try_get::<_, Option<Micros>>(0)?.map(|Micros(at)| at))
+    }
+
+    async fn json(
+        &self,
+        sql: &str,
+        params: &[&(dyn postgres_types::ToSql + Sync)],
+    ) -> Result<Json> {
+        Ok(self.pool.query_one(sql, params).await?.try_get(0)?)
+    }
+}
+
+/// What a user is told who was deactivated, by SQL as well.
+pub const DEACTIVATED: &str = "Account deactivated";
+
+/// The one answer for a thread that is not there and one that the caller is not in.
+pub fn not_a_participant() -> Error {
+    Error::new(Kind::Forbidden, "Not a participant")
+}

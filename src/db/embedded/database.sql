@@ -1,0 +1,3 @@
+-- The database of `rowcast dev`.
+
+create database rowcast owner rowcast_dev;

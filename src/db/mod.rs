@@ -1,0 +1,16 @@
+//! Everything that names Postgres's wire: connections, the pool, TLS, types, migrations, the private cluster.
+
+pub mod connect;
+mod dsn;
+#[cfg(unix)]
+pub mod embedded;
+pub mod error;
+pub mod listen;
+pub mod migrate;
+pub mod pool;
+mod tls;
+pub mod types;
+
+pub use connect::Target;
+pub use pool::{Lease, Pool};
+pub use tokio_postgres::Row;

@@ -1,0 +1,159 @@
+//! Housekeeping in the database: checkpoints, echoes, retention, and this node's row in `rowcast.nodes`.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use uuid::Uuid;
+
+use super::status::Status;
+use crate::{
+    db::Pool,
+    error::Result,
+    hub::Hub,
+    lifecycle::Lifecycle,
+    metrics::{PRUNED_TOTAL, QUEUE_USAGE},
+};
+
+/// While there is traffic, a checkpoint this often bounds what a time cursor repeats.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(250);
+/// `/ready` notices within two seconds.
+const ECHO_EVERY: Duration = Duration::from_millis(500);
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_ROWS: i32 = 5_000;
+
+/// What the keeper works with; `run` is its life.
+#[derive(Clone)]
+pub struct Keeper {
+    /// Its connections.
+    pub pool: Pool,
+    /// Whose traffic asks for checkpoints.
+    pub hub: Hub,
+    /// Whose echo it sends.
+    pub status: Status,
+    /// Whose sessions it counts.
+    pub lifecycle: Lifecycle,
+    /// This node's id, new at each start.
+    pub node: Uuid,
+    /// This node's name.
+    pub name: String,
+    /// How long the log is kept.
+    pub retention: Duration,
+}
+
+impl Keeper {
+    /// Starts every chore as a task of its own: one that waits for the database does not hold up the others.
+    pub fn start(&self) {
+        let (one, two, three, four) = (self.clone(), self.clone(), self.clone(), self.clone());
+        self.lifecycle.service("checkpoints", async move { one.checkpoints().await });
+        self.lifecycle.service("echo", async move { two.echoes().await });
+        self.lifecycle.service("heartbeat", async move { three.heartbeats().await });
+        self.lifecycle.service("retention", async move { four.prune().await });
+    }
+
+    /// Takes this node's row away; the last thing that a node does.
+    pub async fn goodbye(&self) {
+        if let Err(error) = self.pool.execute("select rowcast.goodbye($1)", &[&self.node]).await {
+            error.log("saying goodbye");
+        }
+    }
+
+    async fn checkpoints(self) {
+        let mut tick = every(CHECKPOINT_EVERY);
+        let mut covered = None;
+        loop {
+            tick.tick().await;
+            let published = self.hub.published();
+            if covered == Some(published) {
+                continue;
+            }
+            match self.pool.execute("select rowcast.checkpoint()", &[]).await {
+                Ok(()) => covered = Some(published),
+                Err(error) => error.log("writing a checkpoint"),
+            }
+        }
+    }
+
+    async fn echoes(self) {
+        let mut tick = every(ECHO_EVERY);
+        loop {
+            tick.tick().await;
+            let token = self.status.token();
+            if let Err(error) = self.pool.execute("select rowcast.echo($1)", &[&token]).await {
+                tracing::debug!(%error, "no echo was sent: {error}");
+            }
+        }
+    }
+
+    async fn heartbeats(self) {
+        let mut tick = every(HEARTBEAT_EVERY);
+        let started = SystemTime::now();
+        loop {
+            tick.tick().await;
+            if let Err(error) = self.heartbeat(started).await {
+                error.log("writing the heartbeat");
+            }
+        }
+    }
+
+    async fn heartbeat(&self, started: SystemTime) -> Result<()> {
+        let counts = json!({
+            "sessions": self.lifecycle.sessions(),
+            "parked_polls": self.hub.presence().parked(),
+        });
+        let version = env!("CARGO_PKG_VERSION");
+        self.pool
+            .execute(
+                "select rowcast.heartbeat($1, $2, $3, $4, $5)",
+                &[&self.node, &self.name, &version, &started, &counts],
+            )
+            .await?;
+        let row = self.pool.query_one("select pg_notification_queue_usage()", &[]).await?;
+        metrics::gauge!(QUEUE_USAGE).set(row.try_get::<_, f64>(0)?);
+        Ok(())
+    }
+
+    async fn prune(self) {
+        let mut tick = every(PRUNE_EVERY);
+        loop {
+            tick.tick().await;
+            let began = Instant::now();
+            match self.prune_all().await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(
+                    rows,
+                    seconds = began.elapsed().as_secs_f64(),
+                    "pruned {rows} rows of the log"
+                ),
+                Err(error) => error.log("pruning the log"),
+            }
+        }
+    }
+
+    async fn prune_all(&self) -> Result<i64> {
+        let seconds = self.retention.as_secs_f64();
+        let mut total = 0;
+        loop {
+            let row = self
+                .pool
+                .query_one(
+                    "select rowcast.prune(make_interval(secs => $1), $2)",
+                    &[&seconds, &PRUNE_ROWS],
+                )
+                .await?;
+            let rows: i64 = row.try_get(0)?;
+            metrics::counter!(PRUNED_TOTAL).increment(rows.unsigned_abs());
+            total += rows;
+            if rows == 0 {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}

@@ -1,0 +1,288 @@
+//! Reading the log: exactly the changes that a position lacks, in an order that is commit order per thread and per row.
+//!
+//! `xid >= xmax(S) or xid = any(xip(S))` names what a snapshot S does not see; the statement's own snapshot, read in the
+//! same statement, says how far that goes. No lock, no waiting for open transactions, nothing skipped or repeated.
+
+use std::{pin::Pin, sync::Arc};
+
+use futures_util::{StreamExt, stream::Fuse};
+use postgres_types::ToSql;
+use tokio_postgres::{Client, Row, RowStream, Statement};
+
+use super::origin;
+use crate::{
+    change::{Batch, Change, Json, Link, Op},
+    cursor::{HistoryId, Mark, Position, Snapshot},
+    db::{
+        Pool,
+        types::{Micros, Xid},
+    },
+    error::{Error, Kind, Result},
+    hub::Delivery,
+    metrics::REPLAY_ROWS_TOTAL,
+    topic::Topic,
+};
+
+/// Changes pushed in one go.
+const CHUNK: usize = 256;
+/// A replay's page: so many changes…
+const PAGE_ROWS: i64 = 2_000;
+/// …or so many bytes, whichever comes first.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+macro_rules! lacking {
+    ($topics:literal, $limit:literal) => {
+        concat!(
+            "
+    select now.snapshot, now.at, c.late, c.id, c.xid, c.at, c.topic, c.relation, c.op,
+           c.key, c.record, c.old_record, c.link
+    from (select pg_current_snapshot() as snapshot, clock_timestamp() as at) as now
+    left join lateral (
+        select *
+        from (
+            select *, $5::pg_snapshot is not null and not (
+                pg_visible_in_snapshot(l.xid, $5) and (l.xid < $3 or l.at <= $7)) as late
+            from rowcast.changes as l
+            where (l.xid >= $1 or l.xid = any($2) or (l.xid >= $3 and l.at > $4))
+              ",
+            $topics,
+            "
+        ) as l
+        where l.late or l.id > $6
+        order by l.late, l.id
+        ",
+            $limit,
+            "
+    ) as c on true
+    order by c.late, c.id"
+        )
+    };
+}
+
+/// All that a position lacks: `$1` xmax, `$2` xip, `$3` floor, `$4` at; of the batch that it is in `$5` the snapshot,
+/// `$6` the last id had, `$7` at. `late` is what that batch does not have.
+pub(super) const READ: &str = lacking!("", "");
+/// The same, a page (`$8`) at a time.
+const REPLAY_ALL: &str = lacking!("", "limit $8");
+/// The same for topics (`$9`).
+const REPLAY: &str = lacking!("and l.topic = any($9)", "limit $8");
+
+/// Starts a read on the feed's own connection.
+pub(super) async fn lacking(
+    client: &Client,
+    statement: &Statement,
+    position: &Position,
+    floor: u64,
+) -> Result<RowStream> {
+    let base = &position.base;
+    let xip: Vec<Xid> = base.snapshot.xip().iter().map(|&xid| Xid(xid)).collect();
+    let (upto, last_id, upto_at) = partial(position);
+    let params: [&(dyn ToSql + Sync); 7] = [
+        &Xid(base.snapshot.xmax()),
+        &xip,
+        &Xid(floor),
+        &Micros(base.at),
+        &upto,
+        &last_id,
+        &upto_at,
+    ];
+    Ok(client.query_raw(statement, params).await?)
+}
+
+/// How many changes a position lacks, at most `most`; those of the batch that it is in count whole.
+pub(super) async fn backlog(
+    client: &Client,
+    position: &Position,
+    floor: u64,
+    most: i64,
+) -> Result<i64> {
+    const COUNT: &str = "
+        select count(*)
+        from (
+            select
+            from rowcast.changes as l
+            where l.xid >= $1 or l.xid = any($2) or (l.xid >= $3 and l.at > $4)
+            limit $5
+        ) as lacking";
+    let base = &position.base;
+    let xip: Vec<Xid> = base.snapshot.xip().iter().map(|&xid| Xid(xid)).collect();
+    let params: [&(dyn ToSql + Sync); 5] =
+        [&Xid(base.snapshot.xmax()), &xip, &Xid(floor), &Micros(base.at), &most];
+    Ok(client.query_one(COUNT, &params).await?.try_get(0)?)
+}
+
+/// The batch that a position is in; ids start at 1.
+fn partial(position: &Position) -> (Option<Snapshot>, i64, Option<Micros>) {
+    match &position.partial {
+        None => (None, 0, None),
+        Some((upto, id)) => (Some(upto.snapshot.clone()), *id, Some(Micros(upto.at))),
+    }
+}
+
+/// Changes of one batch, in order.
+pub(super) struct Chunk {
+    pub(super) batch: Arc<Batch>,
+    pub(super) deliveries: Vec<Arc<Delivery>>,
+}
+
+/// One read, as its rows come in.
+pub(super) struct Reading {
+    position: Position,
+    history: HistoryId,
+    rows: Pin<Box<Fuse<RowStream>>>,
+    batch: Option<Arc<Batch>>,
+    upto: Option<Mark>,
+    held_back: Option<(Arc<Batch>, Arc<Delivery>)>,
+}
+
+impl Reading {
+    pub(super) fn new(position: Position, history: HistoryId, rows: RowStream) -> Self {
+        Self {
+            position,
+            history,
+            rows: Box::pin(rows.fuse()),
+            batch: None,
+            upto: None,
+            held_back: None,
+        }
+    }
+
+    /// The next changes, all of one batch; none when the read is over.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Chunk>> {
+        let mut chunk =
+            self.held_back.take().map(|(batch, one)| Chunk { batch, deliveries: vec![one] });
+        while chunk.as_ref().is_none_or(|chunk| chunk.deliveries.len() < CHUNK) {
+            let Some(row) = self.rows.next().await else { break };
+            let Some((batch, delivery)) = self.take(&row?)? else { continue };
+            match &mut chunk {
+                None => chunk = Some(Chunk { batch, deliveries: vec![delivery] }),
+                Some(chunk) if Arc::ptr_eq(&chunk.batch, &batch) => chunk.deliveries.push(delivery),
+                Some(_) => {
+                    self.held_back = Some((batch, delivery));
+                    break;
+                }
+            }
+        }
+        Ok(chunk)
+    }
+
+    /// The batch that the read ends with, whether or not it brought a change.
+    pub(super) fn finish(self) -> Result<Arc<Batch>> {
+        let upto = self.upto.ok_or_else(|| Error::internal("the log's read gave no snapshot"))?;
+        let from = self.position.partial.map_or(self.position.base, |(upto, _)| upto);
+        let last = self.batch.filter(|batch| batch.upto == upto);
+        Ok(last.unwrap_or_else(|| Arc::new(Batch { from, upto, history: self.history })))
+    }
+
+    /// Takes a row: the first tells how far the read goes; a change belongs to the batch that was begun, or to the next.
+    fn take(&mut self, row: &Row) -> Result<Option<(Arc<Batch>, Arc<Delivery>)>> {
+        if self.upto.is_none() {
+            let (snapshot, Micros(at)): (Snapshot, Micros) = (row.try_get(0)?, row.try_get(1)?);
+            self.upto = Some(Mark { snapshot, at });
+        }
+        let Some(late) = row.try_get::<_, Option<bool>>(2)? else { return Ok(None) };
+        let Some(upto) = self.upto.clone() else { return Ok(None) };
+        let (from, upto) = match &self.position.partial {
+            None => (&self.position.base, upto),
+            Some((begun, _)) if !late => (&self.position.base, begun.clone()),
+            Some((begun, _)) => (begun, upto),
+        };
+        let batch = match &self.batch {
+            Some(batch) if batch.upto == upto => Arc::clone(batch),
+            _ => Arc::new(Batch { from: from.clone(), upto, history: self.history }),
+        };
+        self.batch = Some(Arc::clone(&batch));
+        Ok(change(row)?.map(|change| (Arc::clone(&batch), Arc::new(Delivery::new(change, batch)))))
+    }
+}
+
+/// One page of what a client lacks.
+pub struct Page {
+    /// The changes, in order.
+    pub deliveries: Vec<Arc<Delivery>>,
+    /// Where the client stands after them.
+    pub position: Position,
+    /// Whether there is more to read at once.
+    pub more: bool,
+}
+
+/// Reads one page of the changes that `position` lacks, of all topics or of some. It holds a connection only while it reads.
+pub async fn replay(
+    pool: &Pool,
+    position: &Position,
+    history: HistoryId,
+    topics: Option<&[Topic]>,
+) -> Result<Page> {
+    let client = pool.raw().await?;
+    let statement = client.prepare(origin::FLOOR).await?;
+    let floor = origin::floor(&client, &statement, position).await?;
+    let base = &position.base;
+    let xip: Vec<Xid> = base.snapshot.xip().iter().map(|&xid| Xid(xid)).collect();
+    let (upto, last_id, upto_at) = partial(position);
+    let names: Vec<&str> = topics.unwrap_or_default().iter().map(Topic::as_str).collect();
+    let (xmax, floor, at) = (Xid(base.snapshot.xmax()), Xid(floor), Micros(base.at));
+    let mut params: Vec<&(dyn ToSql + Sync)> =
+        vec![&xmax, &xip, &floor, &at, &upto, &last_id, &upto_at, &PAGE_ROWS];
+    if topics.is_some() {
+        params.push(&names);
+    }
+    let sql = if topics.is_some() { REPLAY } else { REPLAY_ALL };
+    let statement = client.prepare(sql).await?;
+    let rows = client.query_raw(&statement, params).await?;
+    let mut reading = Reading::new(position.clone(), history, rows);
+    let mut page = Vec::new();
+    let mut bytes = 0;
+    let mut cut = false;
+    while let Some(chunk) = reading.chunk().await? {
+        bytes += chunk.deliveries.iter().map(|delivery| delivery.change.size()).sum::<usize>();
+        page.extend(chunk.deliveries);
+        if bytes > PAGE_BYTES {
+            cut = true;
+            break;
+        }
+    }
+    let statement = client.prepare(origin::PRUNED).await?;
+    let pruned: Option<Xid> = client.query_one(&statement, &[]).await?.try_get(0)?;
+    // Asked after the read: what was pruned before it shows now.
+    if pruned.is_some_and(|Xid(below)| base.snapshot.xmin() < below) {
+        return Err(Error::new(Kind::Conflict, "Changes since that cursor are no longer known"));
+    }
+    metrics::counter!(REPLAY_ROWS_TOTAL).increment(page.len() as u64);
+    let more = page.len() as i64 >= PAGE_ROWS || cut;
+    let position = match page.last() {
+        Some(last) if more => last.batch.position_after(last.change.id),
+        _ => {
+            client.done();
+            Position::at(reading.finish()?.upto.clone())
+        }
+    };
+    Ok(Page { deliveries: page, position, more })
+}
+
+/// Decodes a row; one that is not a legal change is logged and left out, so that it cannot stop the feed.
+fn change(row: &Row) -> Result<Option<Change>> {
+    let id = row.try_get(3)?;
+    let Xid(xid) = row.try_get(4)?;
+    let Micros(at) = row.try_get(5)?;
+    let (topic, op): (&str, &str) = (row.try_get(6)?, row.try_get(8)?);
+    let (Ok(topic), Some(op)) = (Topic::parse(topic), Op::parse(op)) else {
+        tracing::warn!(
+            id,
+            "change {id} of the log has no legal topic or operation and is left out"
+        );
+        return Ok(None);
+    };
+    let json = |index| row.try_get::<_, Option<Json>>(index);
+    Ok(Some(Change {
+        id,
+        xid,
+        at,
+        topic,
+        relation: row.try_get::<_, &str>(7)?.into(),
+        op,
+        key: json(9)?,
+        record: json(10)?,
+        old_record: json(11)?,
+        link: row.try_get::<_, Option<&str>>(12)?.and_then(Link::parse),
+    }))
+}

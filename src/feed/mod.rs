@@ -1,0 +1,233 @@
+//! The feed: hears the bell, reads the log by snapshot and pushes what was committed into the hub.
+//!
+//! Every read returns exactly what became visible since the position before it (`log`), so live delivery, catching up
+//! after a reconnect and a client's resume are one mechanism. The bell only says *when* to read; losing it costs
+//! latency, never a change.
+
+mod bell;
+mod keeper;
+mod log;
+mod origin;
+mod pace;
+mod status;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, timeout};
+use tokio_postgres::Client;
+
+pub use keeper::Keeper;
+pub use log::{Page, replay};
+pub use status::{Mode, Status};
+
+use crate::{
+    cursor::Position,
+    db::Target,
+    error::{Error, Result},
+    hub::Hub,
+    lifecycle::Lifecycle,
+    metrics::{
+        FEED_CHANGES_TOTAL, FEED_LAG, FEED_READS_TOTAL, GAP_FILL_ROWS_TOTAL,
+        LISTENER_RECONNECTS_TOTAL, LISTENER_UP,
+    },
+};
+use bell::Bell;
+use pace::Pace;
+
+/// A read that takes longer has lost its connection, whatever TCP says.
+const READ_DEADLINE: Duration = Duration::from_secs(3);
+/// How long the start-up echo may take before LISTEN counts as unusable.
+const ECHO_DEADLINE: Duration = Duration::from_secs(2);
+/// More changes than this are not read in one go: sorting them all would take longer than a read may, for ever.
+const MAX_BACKLOG: i64 = 20_000;
+/// So many reads in a row that did not come to their end are given up; fewer changes than that, then, but large ones.
+const MAX_UNREAD: u32 = 2;
+/// Reconnecting starts at once and backs off to this.
+const MAX_BACK_OFF: Duration = Duration::from_secs(2);
+
+/// The feed's parts; `run` is its life.
+pub struct Feed {
+    target: Target,
+    hub: Hub,
+    status: Status,
+    lifecycle: Lifecycle,
+}
+
+impl Feed {
+    /// Prepares a feed that listens on `target`, which must not be a transaction-mode pooler for LISTEN to work.
+    pub fn new(target: Target, hub: Hub, lifecycle: Lifecycle) -> Self {
+        Self { target, hub, status: Status::default(), lifecycle }
+    }
+
+    /// What the feed says of itself.
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    /// Keeps a connection and reads, for ever; every loss of the connection is the normal path.
+    pub async fn run(self) {
+        let mut failures = 0u32;
+        let mut unread = 0u32;
+        loop {
+            let began = Instant::now();
+            let Err(error) = self.one_connection(&mut unread).await else { return };
+            self.status.disconnected();
+            metrics::gauge!(LISTENER_UP).set(0.0);
+            error.log("feeding");
+            failures = if began.elapsed() > Duration::from_secs(10) { 0 } else { failures + 1 };
+            tokio::time::sleep(back_off(failures)).await;
+            metrics::counter!(LISTENER_RECONNECTS_TOTAL).increment(1);
+        }
+    }
+
+    /// One connection's life: listen first, then catch up, then stay live. Ends only with an error.
+    ///
+    /// `unread` counts the reads since the last one that came to its end.
+    async fn one_connection(&self, unread: &mut u32) -> Result<()> {
+        let (client, connection) = self.target.connect().await?;
+        let bell = Bell::hang(connection, &self.lifecycle, self.status.clone());
+        within(READ_DEADLINE, prepare_session(&client)).await?;
+        let statement =
+            within(READ_DEADLINE, async { Ok(client.prepare(log::READ).await?) }).await?;
+        let mut position = self.starting_position(&client, *unread).await?;
+        let mut floor =
+            within(READ_DEADLINE, origin::floor(&client, origin::FLOOR, &position)).await?;
+        self.status.connected();
+        metrics::gauge!(LISTENER_UP).set(1.0);
+        tracing::info!(database = %self.target.describe(), "listening on {}", self.target.describe());
+
+        let mut pace = Pace::new(within(ECHO_DEADLINE * 2, self.echo(&client, &bell)).await?);
+        self.status.mode(pace.mode());
+        let mut catching_up = true;
+        let mut cause = "start";
+        loop {
+            metrics::counter!(FEED_READS_TOTAL, "cause" => cause).increment(1);
+            *unread += 1;
+            let read = self.read(&client, &statement, position, floor).await?;
+            *unread = 0;
+            if std::mem::take(&mut catching_up) && read.changes > 0 {
+                metrics::counter!(GAP_FILL_ROWS_TOTAL).increment(read.changes);
+                tracing::info!(changes = read.changes, "caught up with {} changes", read.changes);
+            }
+            position = read.position;
+            floor = position.base.snapshot.xmax();
+            self.status.read();
+            let wait = pace.after(read.changes, !position.base.snapshot.xip().is_empty());
+            cause = tokio::select! {
+                biased;
+                () = bell.rung() => { pace.rung(); "ring" }
+                () = bell.lost() => return Err(Error::unavailable("the listening connection closed")),
+                () = tokio::time::sleep(wait) => pace.cause(),
+            };
+        }
+    }
+
+    /// Where to go on: where the hub stands; or now, when this is the first start or the history is another one.
+    ///
+    /// It is now, too, and every client reads the log for itself, after a crash, for positions from before do not
+    /// compare with those after, and when there is too much to read here.
+    async fn starting_position(&self, client: &Client, unread: u32) -> Result<Position> {
+        let origin = within(READ_DEADLINE, origin::origin(client)).await?;
+        let (history, now) = (origin.history, origin.now.clone());
+        match self.hub.position() {
+            Some((position, before)) if before == history => {
+                let why = if origin.is_after_a_crash(&position) {
+                    "the database recovered from a crash"
+                } else if unread >= MAX_UNREAD || self.is_far_behind(client, &position).await? {
+                    "there is more to read than is read in one go"
+                } else {
+                    return Ok(position);
+                };
+                tracing::warn!("{why}: every client reads the log for itself");
+                self.hub.go_on_from(now.clone(), history);
+            }
+            _ => self.hub.start_at(now.clone(), history),
+        }
+        Ok(Position::at(now))
+    }
+
+    /// Whether a position lacks more changes than are read in one go.
+    async fn is_far_behind(&self, client: &Client, position: &Position) -> Result<bool> {
+        let counting = async {
+            let floor = origin::floor(client, origin::FLOOR, position).await?;
+            log::backlog(client, position, floor, MAX_BACKLOG).await
+        };
+        let counted = timeout(READ_DEADLINE, counting).await;
+        counted.map_or(Ok(true), |counted| Ok(counted? >= MAX_BACKLOG))
+    }
+
+    /// Reads all that `position` lacks and pushes it into the hub.
+    async fn read(
+        &self,
+        client: &Client,
+        statement: &tokio_postgres::Statement,
+        position: Position,
+        floor: u64,
+    ) -> Result<Read> {
+        let Some((_, history)) = self.hub.position() else {
+            return Err(Error::internal("reading before the hub has a position"));
+        };
+        let rows = within(READ_DEADLINE, log::lacking(client, statement, &position, floor)).await?;
+        let mut reading = log::Reading::new(position, history, rows);
+        let mut changes = 0;
+        while let Some(chunk) = within(READ_DEADLINE, reading.chunk()).await? {
+            changes += chunk.deliveries.len() as u64;
+            self.hub.publish(&chunk.batch, &chunk.deliveries);
+            if let Some(last) = chunk.deliveries.last() {
+                let lag = status::age_seconds(last.change.at, chunk.batch.upto.at);
+                metrics::gauge!(FEED_LAG).set(lag);
+            }
+            self.status.read();
+        }
+        let batch = reading.finish()?;
+        self.hub.finish(&batch);
+        metrics::counter!(FEED_CHANGES_TOTAL).increment(changes);
+        Ok(Read { position: Position::at(batch.upto.clone()), changes })
+    }
+
+    /// Whether a notification sent now comes back: a pooler accepts LISTEN and then drops everything.
+    async fn echo(&self, client: &Client, bell: &Arc<Bell>) -> Result<Mode> {
+        client.execute("select rowcast.echo($1)", &[&self.status.token()]).await?;
+        let heard = timeout(ECHO_DEADLINE, bell.echoed()).await.is_ok();
+        if heard {
+            return Ok(Mode::Notify);
+        }
+        tracing::warn!(
+            "LISTEN gives nothing on this connection (a pooler?): polling 50 times a second. \
+             Set ROWCAST_LISTEN_URL to a direct connection"
+        );
+        Ok(Mode::Poll)
+    }
+}
+
+struct Read {
+    position: Position,
+    changes: u64,
+}
+
+/// Plans for the log must not depend on statistics: it grows from empty to large and back all day. Without this, a
+/// large log makes a read of three rows start two parallel workers, and every writer on the machine feels it.
+async fn prepare_session(client: &Client) -> Result<()> {
+    client
+        .batch_execute(
+            "set search_path = pg_catalog; set timezone = 'UTC'; set statement_timeout = '30s'; \
+             set enable_seqscan = off; set max_parallel_workers_per_gather = 0; set jit = off; \
+             set plan_cache_mode = force_generic_plan; listen rowcast; listen rowcast_echo",
+        )
+        .await?;
+    Ok(())
+}
+
+/// Runs a step with a deadline.
+async fn within<T>(deadline: Duration, step: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(deadline, step).await.unwrap_or_else(|elapsed| Err(Error::unavailable(elapsed)))
+}
+
+/// Nothing at the first loss, then 50 ms doubling, with jitter so that many nodes do not return as one.
+fn back_off(failures: u32) -> Duration {
+    if failures <= 1 {
+        return Duration::from_millis(5);
+    }
+    let doubled = Duration::from_millis(50).saturating_mul(1 << failures.min(6));
+    doubled.min(MAX_BACK_OFF).mul_f64(rand::random_range(0.5..1.0))
+}

@@ -1,0 +1,83 @@
+//! When to read next: at once after a ring, then ever more rarely.
+
+use std::time::Duration;
+
+use super::status::Mode;
+
+/// Re-reads after a ring: a transaction that found the bell taken commits within these.
+const FIRST_STEP: Duration = Duration::from_millis(1);
+const LAST_STEP: Duration = Duration::from_millis(32);
+/// With nothing in sight, a ring that got lost costs at most this.
+const FALLBACK: Duration = Duration::from_millis(250);
+/// Without LISTEN: 50 reads a second.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The pace of one connection.
+pub(super) struct Pace {
+    mode: Mode,
+    step: Option<Duration>,
+}
+
+impl Pace {
+    pub(super) fn new(mode: Mode) -> Self {
+        Self { mode, step: None }
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The bell rang; it also shows that LISTEN works after all.
+    pub(super) fn rung(&mut self) {
+        self.mode = Mode::Notify;
+        self.step = Some(FIRST_STEP);
+    }
+
+    /// How long to wait after a read that brought `changes`, with other transactions `open` or not.
+    ///
+    /// A transaction that is not open yet will ring by itself or find the bell taken by one that does.
+    pub(super) fn after(&mut self, changes: u64, open: bool) -> Duration {
+        if self.mode == Mode::Poll {
+            return POLL;
+        }
+        if changes > 0 {
+            self.step = Some(FIRST_STEP);
+        }
+        let step = self.step.take().filter(|_| open);
+        self.step = step.map(|step| step * 2).filter(|next| *next <= LAST_STEP);
+        step.unwrap_or(FALLBACK)
+    }
+
+    /// Why a read comes about that no ring asked for.
+    pub(super) fn cause(&self) -> &'static str {
+        match (self.mode, self.step) {
+            (Mode::Poll, _) => "poll",
+            (Mode::Notify, Some(_)) => "reread",
+            (Mode::Notify, None) => "fallback",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_ring_it_reads_soon_while_others_commit_and_then_rarely() {
+        let mut pace = Pace::new(Mode::Notify);
+        assert_eq!(pace.after(0, true), FALLBACK);
+        pace.rung();
+        let waits: Vec<_> = (0..7).map(|_| pace.after(0, true).as_millis()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 250]);
+        assert_eq!(pace.after(3, true), FIRST_STEP);
+        assert_eq!(pace.after(3, false), FALLBACK);
+    }
+
+    #[test]
+    fn without_listen_it_polls_until_a_ring_proves_otherwise() {
+        let mut pace = Pace::new(Mode::Poll);
+        assert_eq!(pace.after(0, false), POLL);
+        pace.rung();
+        assert_eq!(pace.after(0, false), FALLBACK);
+    }
+}

@@ -1,0 +1,158 @@
+//! The hub: sources push changes and signals in by topic, mailboxes hold them until their session takes them.
+//!
+//! It is the waist of the bridge. Sources do not know who listens, sessions do not know who speaks, and a slow session
+//! costs nobody else anything: its mailbox overflows, and it reads what it missed from the log.
+
+mod delivery;
+mod mailbox;
+mod presence;
+mod routes;
+mod typing;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use delivery::Delivery;
+pub use mailbox::{Item, Mailbox, Taken};
+pub use presence::{LINGERS, Presence, Present, Touched, Waiting};
+pub use typing::{Typing, Typist};
+
+use crate::{
+    change::Batch,
+    cursor::{HistoryId, Mark, Position},
+    metrics::TOPICS,
+    signal::Signal,
+    topic::Topic,
+};
+use mailbox::Shared;
+use routes::Routes;
+
+/// Changes that are pushed under one hold of the lock.
+const PUSH_AT_ONCE: usize = 64;
+
+/// A cheap handle; clones share one routing table.
+#[derive(Clone, Default)]
+pub struct Hub(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+    presence: Presence,
+    typing: Typing,
+}
+
+#[derive(Default)]
+struct State {
+    routes: Routes,
+    /// Where the feed stands, with the history it stands in; none before its first read.
+    position: Option<(Position, HistoryId)>,
+    next_mailbox: u64,
+    published: u64,
+}
+
+impl Hub {
+    /// Starts with no routes and no position.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Who is connected.
+    pub fn presence(&self) -> &Presence {
+        &self.0.presence
+    }
+
+    /// Who is typing where.
+    pub fn typing(&self) -> &Typing {
+        &self.0.typing
+    }
+
+    /// Opens a mailbox for at most `capacity` items; it holds no topic yet.
+    pub fn open(&self, capacity: usize) -> Mailbox {
+        let mut state = self.state();
+        state.next_mailbox += 1;
+        let shared = Arc::new(Shared::new(state.next_mailbox, capacity));
+        Mailbox::new(self.clone(), shared)
+    }
+
+    /// Where the feed stands: everything up to there has been pushed.
+    pub fn position(&self) -> Option<(Position, HistoryId)> {
+        self.state().position.clone()
+    }
+
+    /// How many changes have been pushed since the start.
+    pub fn published(&self) -> u64 {
+        self.state().published
+    }
+
+    /// Sets where the feed starts, or starts again after the history changed.
+    pub fn start_at(&self, mark: Mark, history: HistoryId) {
+        let mut state = self.state();
+        let was = state.position.replace((Position::at(mark), history));
+        if was.is_some_and(|(_, before)| before != history) {
+            state.routes.resync();
+        }
+    }
+
+    /// Sets where the feed goes on after a crash of the database, whose numbers may be behind those of before: whoever
+    /// holds a topic reads the log from where it stands.
+    pub fn go_on_from(&self, mark: Mark, history: HistoryId) {
+        let mut state = self.state();
+        state.position = Some((Position::at(mark), history));
+        // What was not pushed counts too: a checkpoint has to follow it.
+        state.published += 1;
+        state.routes.lag();
+    }
+
+    /// Pushes changes of one batch, in the log's order, to whoever holds their topics, and moves subscriptions as they say.
+    pub fn publish(&self, batch: &Batch, changes: &[Arc<Delivery>]) {
+        for chunk in changes.chunks(PUSH_AT_ONCE) {
+            let mut state = self.state();
+            for delivery in chunk {
+                state.routes.push(delivery);
+            }
+            state.published += chunk.len() as u64;
+            if let Some(last) = chunk.last() {
+                state.position = Some((batch.position_after(last.change.id), batch.history));
+            }
+        }
+    }
+
+    /// Says that a batch has been pushed whole.
+    pub fn finish(&self, batch: &Batch) {
+        self.state().position = Some((Position::at(batch.upto.clone()), batch.history));
+    }
+
+    /// Says something to whoever holds one of the topics, once each.
+    pub fn signal(&self, topics: &[Topic], signal: Signal) {
+        self.state().routes.signal(topics, &Arc::new(signal));
+    }
+
+    fn subscribe(&self, mailbox: &Arc<Shared>, topics: &[Topic]) -> Option<(Position, HistoryId)> {
+        let mut state = self.state();
+        for topic in topics {
+            state.routes.add(mailbox, topic);
+        }
+        metrics::gauge!(TOPICS).set(state.routes.topics() as f64);
+        state.position.clone()
+    }
+
+    fn hold(&self, mailbox: &Arc<Shared>, topic: &Topic) -> bool {
+        self.state().routes.add(mailbox, topic)
+    }
+
+    fn unsubscribe(&self, mailbox: &Shared, topic: &Topic) {
+        self.state().routes.remove(mailbox.id, topic);
+    }
+
+    fn close(&self, mailbox: &Shared) {
+        let mut state = self.state();
+        state.routes.remove_all(mailbox.id);
+        metrics::gauge!(TOPICS).set(state.routes.topics() as f64);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! What the hub promises: order, links, bounds.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::{
+    change::{Change, Link, Op},
+    cursor::Snapshot,
+    signal::{Person, Status},
+};
+
+fn batch() -> Arc<Batch> {
+    let mark = |text| Mark { snapshot: Snapshot::parse(text).expect("legal"), at: 0 };
+    Arc::new(Batch { from: mark("10:10:"), upto: mark("20:20:"), history: HistoryId(1) })
+}
+
+fn change(id: i64, topic: &str, link: Option<&str>) -> Arc<Delivery> {
+    let change = Change {
+        id,
+        xid: 10,
+        at: 0,
+        topic: Topic::parse(topic).expect("legal"),
+        relation: "chat.messages".into(),
+        op: Op::Insert,
+        key: None,
+        record: None,
+        old_record: None,
+        link: link.and_then(Link::parse),
+    };
+    Arc::new(Delivery::new(change, batch()))
+}
+
+async fn ids(mailbox: &Mailbox) -> Vec<i64> {
+    let mut items = Vec::new();
+    assert_eq!(mailbox.take(&mut items).await, Taken::Items);
+    items
+        .iter()
+        .map(|item| match item {
+            Item::Change(delivery) => delivery.change.id,
+            Item::Signal(_) => -1,
+            Item::Resync => -2,
+        })
+        .collect()
+}
+
+fn person() -> crate::signal::Person {
+    crate::signal::Person { id: 2, uuid: uuid::Uuid::nil() }
+}
+
+fn topics(names: &[&str]) -> Vec<Topic> {
+    names.iter().map(|name| Topic::parse(name).expect("legal")).collect()
+}
+
+#[tokio::test]
+async fn a_link_adds_a_topic_from_that_change_on_and_takes_it_away_again() {
+    let hub = Hub::new();
+    let mailbox = hub.open(10);
+    mailbox.subscribe(&topics(&["user:7"]));
+    hub.publish(
+        &batch(),
+        &[
+            change(1, "thread:42", None),
+            change(2, "user:7", Some("+thread:42")),
+            change(3, "thread:42", None),
+            change(4, "user:7", Some("-thread:42")),
+            change(5, "thread:42", None),
+        ],
+    );
+    assert_eq!(ids(&mailbox).await, [2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_full_mailbox_lags_once_then_collects_again_and_others_notice_nothing() {
+    let hub = Hub::new();
+    let (slow, quick) = (hub.open(2), hub.open(10));
+    slow.subscribe(&topics(&["thread:1"]));
+    quick.subscribe(&topics(&["thread:1"]));
+    let changes: Vec<_> = (1..=3).map(|id| change(id, "thread:1", None)).collect();
+    hub.publish(&batch(), &changes);
+    let mut items = Vec::new();
+    assert_eq!(slow.take(&mut items).await, Taken::Lagged);
+    assert!(items.is_empty());
+    hub.publish(&batch(), &[change(4, "thread:1", None)]);
+    assert_eq!(ids(&slow).await, [4]);
+    assert_eq!(ids(&quick).await, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_subscription_in_the_middle_of_a_batch_stands_in_the_middle_of_it() {
+    let hub = Hub::new();
+    hub.publish(&batch(), &[change(5, "thread:1", None)]);
+    let mailbox = hub.open(10);
+    let (position, _) = mailbox.subscribe(&topics(&["thread:1"])).expect("the feed runs");
+    assert!(position.has(10, 5, 0) && !position.has(10, 6, 0));
+    hub.finish(&batch());
+    assert!(hub.position().expect("the feed runs").0.has(10, 6, 0));
+}
+
+#[tokio::test]
+async fn a_signal_to_two_topics_arrives_once() {
+    let hub = Hub::new();
+    let mailbox = hub.open(10);
+    let both = topics(&["thread:1", "thread:2"]);
+    mailbox.subscribe(&both);
+    hub.signal(
+        &both,
+        Signal::Typing { thread: 1, user: person(), username: "ada".into(), is_typing: true },
+    );
+    assert_eq!(ids(&mailbox).await, [-1]);
+}
+
+#[tokio::test]
+async fn after_a_crash_every_mailbox_reads_the_log() {
+    let hub = Hub::new();
+    let mark = |text| Mark { snapshot: Snapshot::parse(text).expect("legal"), at: 0 };
+    hub.start_at(mark("20:20:"), HistoryId(1));
+    let mailbox = hub.open(10);
+    mailbox.subscribe(&topics(&["thread:1", "thread:2"]));
+    hub.publish(&batch(), &[change(1, "thread:1", None)]);
+    hub.go_on_from(mark("15:15:"), HistoryId(1));
+    assert_eq!(hub.position().expect("the feed runs").0.base, mark("15:15:"));
+    let mut items = Vec::new();
+    assert_eq!(mailbox.take(&mut items).await, Taken::Lagged);
+    assert!(items.is_empty());
+}
+
+#[tokio::test]
+async fn a_new_history_reaches_every_mailbox() {
+    let hub = Hub::new();
+    let mark = batch().upto.clone();
+    hub.start_at(mark.clone(), HistoryId(1));
+    let mailbox = hub.open(10);
+    mailbox.subscribe(&topics(&["thread:1", "thread:2"]));
+    hub.start_at(mark.clone(), HistoryId(1));
+    hub.start_at(mark, HistoryId(2));
+    assert_eq!(ids(&mailbox).await, [-2]);
+}
+
+#[tokio::test]
+async fn the_word_of_a_new_history_outlives_a_full_mailbox() {
+    let hub = Hub::new();
+    let mark = batch().upto.clone();
+    hub.start_at(mark.clone(), HistoryId(1));
+    let mailbox = hub.open(2);
+    mailbox.subscribe(&topics(&["thread:1"]));
+    hub.start_at(mark, HistoryId(2));
+    let changes: Vec<_> = (1..=3).map(|id| change(id, "thread:1", None)).collect();
+    hub.publish(&batch(), &changes);
+    assert_eq!(ids(&mailbox).await, [-2]);
+    assert_eq!(mailbox.take(&mut Vec::new()).await, Taken::Lagged);
+}
+
+#[test]
+fn typing_ends_by_itself_and_the_latest_comes_first() {
+    let typing = Typing::default();
+    let seconds = std::time::Duration::from_secs;
+    let began = tokio::time::Instant::now();
+    let other = Person { id: 8, ..person() };
+    let start = |who| typing.start(1, who, "ada".into(), seconds(5));
+    assert!(start(person()) && start(other) && !start(person()));
+    assert_eq!(typing.list(1), [person(), other]);
+    assert!(typing.list(2).is_empty());
+    assert!(typing.sweep(began + seconds(4)).is_empty());
+    assert!(typing.stop(1, other).is_some() && typing.stop(1, other).is_none());
+    let ended = typing.sweep(began + seconds(6));
+    assert!(matches!(&ended[..], [(1, typist)] if typist.person == person()));
+    assert!(typing.stop(1, person()).is_none() && typing.busy().is_empty());
+}
+
+#[test]
+fn presence_tells_the_first_and_the_last_connection() {
+    let presence = Presence::default();
+    let (first, news) = presence.enter(person());
+    let (second, again) = presence.enter(person());
+    assert_eq!((news, again), (Some(Status::Online), None));
+    assert_eq!(second.leave(), None);
+    assert!(presence.is_online(person().id));
+    assert_eq!(first.leave(), Some(Status::Offline));
+    assert!(!presence.is_online(person().id));
+}
+
+#[test]
+fn a_request_keeps_its_user_online_for_five_minutes() {
+    let presence = Presence::default();
+    let me = person();
+    let began = Instant::now();
+    assert_eq!(presence.touch(me), Touched::First);
+    assert!(!presence.is_online(me.id), "nothing is told before it is known what they said");
+    assert_eq!(presence.know(me.id, None), Some(Status::Online));
+    let waiting = presence.park(me);
+    assert_eq!(presence.sweep(began + LINGERS * 2, 10), [], "a poll is waiting");
+    drop(waiting);
+    assert_eq!(presence.touch(me), Touched::Nothing);
+    assert_eq!(presence.sweep(began + LINGERS / 2, 10), []);
+    assert_eq!(presence.sweep(began + LINGERS * 2, 10), [me]);
+    assert_eq!(presence.sweep(began + LINGERS * 2, 10), []);
+    assert!(presence.of(me.id).is_none());
+}
+
+#[test]
+fn what_users_say_of_themselves_is_shown() {
+    let presence = Presence::default();
+    let me = person();
+    assert_eq!(presence.say(me, Status::Away), Some(Status::Away));
+    assert_eq!(presence.say(me, Status::Offline), Some(Status::Offline));
+    assert_eq!(presence.touch(me), Touched::Nothing, "requests do not undo it");
+    assert_eq!(presence.say(me, Status::Online), Some(Status::Online));
+    assert_eq!(presence.say(me, Status::Offline), Some(Status::Offline));
+    let (socket, news) = presence.enter(me);
+    assert_eq!(news, Some(Status::Online), "a new connection does");
+    drop(socket);
+    assert_eq!(presence.sweep(Instant::now(), 10), [], "they spoke a moment ago");
+    assert_eq!(presence.sweep(Instant::now() + LINGERS, 10), [me]);
+    // In the database they are still offline by their own word.
+    assert_eq!(presence.touch(me), Touched::First);
+    assert_eq!(presence.know(me.id, Some(Status::Offline)), None);
+}

@@ -1,0 +1,5 @@
+//! The program `rowcast`.
+
+fn main() -> std::process::ExitCode {
+    rowcast::cli::main()
+}

@@ -1,0 +1,309 @@
+//! The follower: one client's place in the history, from its cursor through the log to live, nothing lost or repeated.
+//!
+//! Its mailbox is subscribed before the log is read, so what the log does not have yet will be in the mailbox, and what
+//! both have is told by the position. A mailbox that overflowed is the same case: read the log from here, go on live.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::{
+    change::{Change, Link},
+    cursor::{HistoryId, Mark, Position},
+    db::Pool,
+    error::{Kind, Result},
+    feed,
+    hub::{Delivery, Hub, Item, Mailbox, Taken},
+    metrics::{LAGGED_TOTAL, RESYNC_TOTAL},
+    signal::Signal,
+    topic::Topic,
+};
+
+/// What comes to a client next.
+pub enum Next {
+    /// A change that it lacks, with the cursor it has after it.
+    Change(Arc<Delivery>, Cursor),
+    /// A change that it need not be told of, but that may mean something for its being here.
+    Heed(Arc<Delivery>),
+    /// Something said.
+    Signal(Arc<Signal>),
+    /// It cannot be continued from where it stood: it must fetch afresh. The position is where it goes on from.
+    Resync,
+}
+
+/// A cursor; most clients share the change's own.
+#[derive(Clone)]
+pub enum Cursor {
+    /// That of a client which is live.
+    Shared(Arc<Delivery>),
+    /// That of a client which is catching up.
+    Own(String),
+}
+
+impl Cursor {
+    /// The word to send.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Shared(delivery) => delivery.cursor(),
+            Self::Own(text) => text,
+        }
+    }
+
+    /// Whether a frame made for the change serves this client too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+}
+
+/// One client's mailbox and place.
+pub struct Follower {
+    pool: Pool,
+    mailbox: Mailbox,
+    topics: HashSet<Topic>,
+    position: Position,
+    history: HistoryId,
+    /// Where the log is read from until it has caught up; then none.
+    replay: Option<Replay>,
+    /// Where the client came in: what is after it and before `position` it has had live.
+    start: Position,
+    /// What the answer had seen that `topics` come from: it speaks for all links up to there.
+    asked: Option<Mark>,
+    items: Vec<Item>,
+}
+
+#[derive(Clone)]
+struct Replay {
+    from: Position,
+    /// What the client has had meanwhile, live: from, to.
+    had: Option<(Position, Position)>,
+}
+
+impl Follower {
+    /// Opens a mailbox that holds `topics`; none while the feed has not started.
+    pub fn open(hub: &Hub, pool: Pool, capacity: usize, topics: &[Topic]) -> Option<Self> {
+        let mailbox = hub.open(capacity);
+        let (position, history) = mailbox.subscribe(topics)?;
+        let topics = topics.iter().cloned().collect();
+        let start = position.clone();
+        Some(Self {
+            pool,
+            mailbox,
+            topics,
+            position,
+            history,
+            replay: None,
+            start,
+            asked: None,
+            items: Vec::new(),
+        })
+    }
+
+    /// Holds what the database said that the client may have, as of `asked`; the client comes in here.
+    pub fn come_in(&mut self, topics: &[Topic], asked: Mark) {
+        if let Some((position, history)) = self.mailbox.subscribe(topics) {
+            self.start = position.clone();
+            self.position = position;
+            self.history = history;
+        }
+        self.topics.extend(topics.iter().cloned());
+        self.asked = Some(asked);
+    }
+
+    /// Whether an answer of the database had seen all that this client will not be told of any more.
+    pub fn is_covered_by(&self, asked: &Mark) -> bool {
+        asked.snapshot.covers(&self.start.furthest().snapshot)
+    }
+
+    /// Holds one more topic from here on.
+    pub fn hold(&mut self, topic: Topic) {
+        self.mailbox.subscribe(std::slice::from_ref(&topic));
+        self.topics.insert(topic);
+    }
+
+    /// Gives a topic up.
+    pub fn release(&mut self, topic: &Topic) {
+        self.topics.remove(topic);
+        self.mailbox.unsubscribe(topic);
+    }
+
+    /// Whether the client may get a topic's changes.
+    pub fn holds(&self, topic: &Topic) -> bool {
+        self.topics.contains(topic)
+    }
+
+    /// All topics held.
+    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.topics.iter()
+    }
+
+    /// Goes back to a cursor: what the client lacks from there is read from the log, but nothing it has had live.
+    pub fn resume(&mut self, cursor: &str) -> Result<Option<()>> {
+        let Some(from) = Position::decode(cursor, self.history)? else {
+            metrics::counter!(RESYNC_TOTAL).increment(1);
+            return Ok(None);
+        };
+        let had =
+            (self.start != self.position).then(|| (self.start.clone(), self.position.clone()));
+        // From now on the client has had everything since the earlier of the two, and does not get it again.
+        if self.start.base.snapshot.covers(&from.base.snapshot) {
+            self.start = from.clone();
+        }
+        self.replay = Some(Replay { from, had });
+        Ok(Some(()))
+    }
+
+    /// The cursor of a client that has had all up to here.
+    pub fn cursor(&self) -> String {
+        let position = self.replay.as_ref().map_or(&self.position, |replay| &replay.from);
+        position.encode(self.history)
+    }
+
+    /// Whether the log is being read: what comes next does not wait for an event.
+    pub fn is_replaying(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Waits for what comes next and adds it to `out`. Cancelling it loses nothing: a page of the log is read again.
+    pub async fn next(&mut self, out: &mut Vec<Next>) -> Result<()> {
+        if let Some(replay) = self.replay.clone() {
+            // Boxed: an idle client's future need not have room for a replay.
+            return Box::pin(self.page(replay, out)).await;
+        }
+        match self.mailbox.take(&mut self.items).await {
+            Taken::Items => self.live(out),
+            Taken::Lagged => {
+                metrics::counter!(LAGGED_TOTAL).increment(1);
+                self.replay = Some(Replay { from: self.position.clone(), had: None });
+            }
+        }
+        Ok(())
+    }
+
+    fn live(&mut self, out: &mut Vec<Next>) {
+        for item in std::mem::take(&mut self.items) {
+            match item {
+                // Read from the log in a moment, with what passed by.
+                Item::Change(_) if self.replay.is_some() => {}
+                Item::Change(delivery) => {
+                    if self.take_live(delivery, out) {
+                        self.replay = Some(Replay { from: self.position.clone(), had: None });
+                    }
+                }
+                Item::Signal(signal) => out.push(Next::Signal(signal)),
+                Item::Resync => self.start_over(out),
+            }
+        }
+    }
+
+    /// Passes on a change unless the log gave it already, or its topic was lost before it; true when changes may have
+    /// passed by.
+    fn take_live(&mut self, delivery: Arc<Delivery>, out: &mut Vec<Next>) -> bool {
+        let change = &delivery.change;
+        let held = self.topics.contains(&change.topic);
+        let had = self.position.has(change.xid, change.id, change.at);
+        let news = self.is_news(change);
+        let passed_by = self.follow(&delivery).1;
+        if held && had && news {
+            // It came while the client was let in: after the database was asked, before the client's place began.
+            out.push(Next::Heed(delivery));
+            return passed_by;
+        }
+        if !held || had {
+            return passed_by;
+        }
+        let shared = delivery.batch.from.snapshot.covers(&self.position.base.snapshot);
+        self.position = if shared {
+            delivery.batch.position_after(delivery.change.id)
+        } else {
+            // The log was read further than this batch began: the client has that, and the batch up to here.
+            let upto = delivery.batch.upto.clone();
+            Position::within(self.position.base.clone(), upto, delivery.change.id)
+        };
+        let cursor = if shared {
+            Cursor::Shared(Arc::clone(&delivery))
+        } else {
+            Cursor::Own(self.position.encode(self.history))
+        };
+        out.push(Next::Change(delivery, cursor));
+        passed_by
+    }
+
+    /// Keeps the topics in step with what the change says: whether there is one more, and whether changes of a topic
+    /// held may have passed the mailbox by.
+    ///
+    /// The hub did so for the mailbox when it pushed the change, and may be further by now: giving up a topic here can
+    /// undo a later joining there, until that comes here too. A link that the answer about the topics had seen is in that
+    /// answer: an old joining must not bring back a thread that was left since, nor an old leaving take one away.
+    fn follow(&mut self, delivery: &Delivery) -> (bool, bool) {
+        let news = self.is_news(&delivery.change);
+        match &delivery.change.link {
+            Some(Link::Follow(topic)) if news => {
+                let passed_by = self.mailbox.hold(topic);
+                (self.topics.insert(topic.clone()), passed_by)
+            }
+            Some(Link::Leave(topic)) if news => {
+                self.release(topic);
+                (false, false)
+            }
+            Some(Link::Leave(topic)) if self.topics.contains(topic) => {
+                (false, self.mailbox.hold(topic))
+            }
+            _ => (false, false),
+        }
+    }
+
+    /// Whether a change is one that the answer about the client's standing and topics had not seen.
+    fn is_news(&self, change: &Change) -> bool {
+        self.asked.as_ref().is_none_or(|asked| !asked.sees(change.xid, change.at))
+    }
+
+    /// Reads one page of the log. A page ends early at a change that brings a topic: the next one has that topic's too.
+    async fn page(&mut self, replay: Replay, out: &mut Vec<Next>) -> Result<()> {
+        let topics: Vec<Topic> = self.topics.iter().cloned().collect();
+        let page = match feed::replay(&self.pool, &replay.from, self.history, Some(&topics)).await {
+            Ok(page) => page,
+            Err(error) if error.kind == Kind::Conflict => {
+                self.start_over(out);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.replay = None;
+        for delivery in page.deliveries {
+            let change = &delivery.change;
+            let position = delivery.batch.position_after(change.id);
+            let had = replay.had.as_ref().is_some_and(|(start, upto)| {
+                upto.has(change.xid, change.id, change.at)
+                    && !start.has(change.xid, change.id, change.at)
+            });
+            let wanted = self.topics.contains(&change.topic) && !had;
+            let (more_topics, passed_by) = self.follow(&delivery);
+            if wanted {
+                let cursor = Cursor::Own(position.encode(self.history));
+                out.push(Next::Change(delivery, cursor));
+            }
+            if more_topics || passed_by {
+                self.replay = Some(Replay { from: position, had: replay.had });
+                return Ok(());
+            }
+        }
+        if page.more {
+            self.replay = Some(Replay { from: page.position, had: replay.had });
+        } else {
+            self.position = page.position;
+        }
+        Ok(())
+    }
+
+    fn start_over(&mut self, out: &mut Vec<Next>) {
+        metrics::counter!(RESYNC_TOTAL).increment(1);
+        self.replay = None;
+        // Subscribing to nothing new tells where the feed stands.
+        if let Some((position, history)) = self.mailbox.subscribe(&[]) {
+            self.position = position;
+            self.history = history;
+        }
+        out.push(Next::Resync);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! What the hub and a follower make of links that come one upon the other.
+
+use std::{sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    change::{Batch, Change, Op},
+    config::Secret,
+    cursor::Snapshot,
+    db::Target,
+    lifecycle::Lifecycle,
+};
+
+fn mark(text: &str, at: i64) -> Mark {
+    Mark { snapshot: Snapshot::parse(text).expect("legal"), at }
+}
+
+fn batch() -> Arc<Batch> {
+    Arc::new(Batch { from: mark("10:10:", 0), upto: mark("20:20:", 100), history: HistoryId(1) })
+}
+
+fn change(id: i64, topic: &str, link: Option<&str>) -> Arc<Delivery> {
+    let change = Change {
+        id,
+        xid: 10,
+        at: 50,
+        topic: Topic::parse(topic).expect("legal"),
+        relation: "chat.members".into(),
+        op: Op::Insert,
+        key: None,
+        record: None,
+        old_record: None,
+        link: link.and_then(Link::parse),
+    };
+    Arc::new(Delivery::new(change, batch()))
+}
+
+fn topic(name: &str) -> Topic {
+    Topic::parse(name).expect("legal")
+}
+
+/// A follower of user 7 in thread 42, which knows what `asked` had seen; its pool leads nowhere.
+fn follower(hub: &Hub, asked: Mark) -> Follower {
+    hub.start_at(mark("10:10:", 0), HistoryId(1));
+    let target = Target::parse(&Secret::new("postgres://nobody@127.0.0.1:1/none")).expect("a URL");
+    let pool = Pool::new(&target, 1, Duration::from_secs(1), &Lifecycle::new());
+    let mut follower = Follower::open(hub, pool, 100, &[topic("user:7")]).expect("started");
+    follower.come_in(&[topic("thread:42")], asked);
+    follower
+}
+
+fn ids(out: &[Next]) -> Vec<i64> {
+    out.iter()
+        .map(|next| match next {
+            Next::Change(delivery, _) | Next::Heed(delivery) => delivery.change.id,
+            Next::Signal(_) | Next::Resync => -1,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_joining_that_the_hub_was_ahead_with_reads_the_log() {
+    let hub = Hub::new();
+    let mut follower = follower(&hub, mark("10:10:", 0));
+    let (mut out, batch) = (Vec::new(), batch());
+    hub.publish(&batch, &[change(1, "user:7", Some("-thread:42"))]);
+    assert_eq!(follower.mailbox.take(&mut follower.items).await, Taken::Items);
+    // The client is in again before its session has looked at its having left.
+    hub.publish(&batch, &[change(2, "user:7", Some("+thread:42"))]);
+    follower.live(&mut out);
+    hub.publish(&batch, &[change(3, "thread:42", None)]);
+    follower.next(&mut out).await.expect("live");
+    assert_eq!(ids(&out), [1, 2]);
+    assert!(follower.is_replaying(), "change 3 passed by");
+    assert!(!follower.position.has(10, 3, 50));
+    // From here on it comes as it should.
+    follower.replay = None;
+    hub.publish(&batch, &[change(4, "thread:42", None)]);
+    follower.next(&mut out).await.expect("live");
+    assert_eq!(ids(&out), [1, 2, 4]);
+}
+
+#[tokio::test]
+async fn a_joining_that_the_hub_has_delivered_for_needs_no_log() {
+    let hub = Hub::new();
+    let mut follower = follower(&hub, mark("10:10:", 0));
+    let mut out = Vec::new();
+    let links = [
+        change(1, "user:7", Some("+thread:43")),
+        change(2, "thread:43", None),
+        change(3, "user:7", Some("-thread:42")),
+        change(4, "thread:42", None),
+    ];
+    hub.publish(&batch(), &links);
+    follower.next(&mut out).await.expect("live");
+    assert_eq!(ids(&out), [1, 2, 3]);
+    assert!(!follower.is_replaying() && !follower.holds(&topic("thread:42")));
+}
+
+#[tokio::test]
+async fn a_leaving_that_the_answer_had_seen_takes_nothing_away() {
+    let hub = Hub::new();
+    // The answer knows of the leaving and of the coming back; the hub is behind with both.
+    let mut follower = follower(&hub, mark("20:20:", 100));
+    let (mut out, batch) = (Vec::new(), batch());
+    hub.publish(&batch, &[change(1, "user:7", Some("-thread:42"))]);
+    follower.next(&mut out).await.expect("live");
+    assert_eq!(ids(&out), [1]);
+    assert!(follower.is_replaying() && follower.holds(&topic("thread:42")));
+    follower.replay = None;
+    hub.publish(&batch, &[change(2, "thread:42", None)]);
+    follower.next(&mut out).await.expect("live");
+    assert_eq!(ids(&out), [1, 2]);
+}

@@ -1,0 +1,111 @@
+//! Rate limits per user and kind of event, on token buckets (`governor`).
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    state::keyed::DashMapStateStore,
+};
+
+use crate::{
+    config::{ContentPolicy, Limits as Settings, Rate},
+    error::{Error, Kind, Result},
+};
+
+/// What is limited apart from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A REST request.
+    Rest,
+    /// A message sent.
+    Message,
+    /// A typing signal.
+    Typing,
+    /// A subscription or a join, and what else asks the database.
+    Join,
+}
+
+type Buckets = RateLimiter<i64, DashMapStateStore<i64>, DefaultClock>;
+
+/// A cheap handle to all buckets and the limits on content.
+#[derive(Clone)]
+pub struct Limits(Arc<Inner>);
+
+struct Inner {
+    rest: Buckets,
+    messages: Buckets,
+    typing: Buckets,
+    joins: Buckets,
+    content: usize,
+    policy: ContentPolicy,
+}
+
+impl Limits {
+    /// Makes full buckets.
+    pub fn new(settings: &Settings, policy: ContentPolicy) -> Self {
+        Self(Arc::new(Inner {
+            rest: buckets(settings.rate_rest),
+            messages: buckets(settings.rate_messages),
+            typing: buckets(settings.rate_typing),
+            joins: buckets(settings.rate_joins),
+            content: settings.content_limit,
+            policy,
+        }))
+    }
+
+    /// Takes one token of a user's bucket, or says when there will be one.
+    pub fn take(&self, user: i64, event: Event) -> Result<()> {
+        let buckets = match event {
+            Event::Rest => &self.0.rest,
+            Event::Message => &self.0.messages,
+            Event::Typing => &self.0.typing,
+            Event::Join => &self.0.joins,
+        };
+        buckets.check_key(&user).map_err(|until| {
+            let wait = until.wait_time_from(DefaultClock::default().now());
+            let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            Error::too_many(format!("Rate limit exceeded; try again in {wait} ms"), wait)
+        })
+    }
+
+    /// Checks a message's length in characters and applies the content policy.
+    pub fn content(&self, text: &str) -> Result<String> {
+        let text = match self.0.policy {
+            ContentPolicy::AsSent => text.to_owned(),
+            ContentPolicy::Sanitize => ammonia::clean(text),
+        };
+        let most = self.0.content;
+        if text.is_empty() {
+            return Err(Error::malformed(format!(
+                "`content` is empty; send 1 to {most} characters"
+            )));
+        }
+        if text.contains('\0') {
+            return Err(Error::malformed(
+                "`content` holds a NUL character, which cannot be stored",
+            ));
+        }
+        let length = text.chars().count();
+        if length > most {
+            let message = format!("`content` has {length} characters; send 1 to {most}");
+            return Err(Error::new(Kind::Malformed, message));
+        }
+        Ok(text)
+    }
+
+    /// Forgets users whose buckets have been full for a while.
+    pub fn sweep(&self) {
+        for buckets in [&self.0.rest, &self.0.messages, &self.0.typing, &self.0.joins] {
+            buckets.retain_recent();
+            buckets.shrink_to_fit();
+        }
+    }
+}
+
+fn buckets(rate: Rate) -> Buckets {
+    let one = NonZeroU32::MIN;
+    let quota = Quota::per_second(NonZeroU32::new(rate.per_second).unwrap_or(one))
+        .allow_burst(NonZeroU32::new(rate.burst).unwrap_or(one));
+    RateLimiter::dashmap(quota)
+}

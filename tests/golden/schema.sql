@@ -1,0 +1,4650 @@
+CREATE SCHEMA chat;
+
+COMMENT ON SCHEMA chat IS 'Users, threads, members, messages; written by any service, read by the bridge through functions.';
+
+CREATE SCHEMA rowcast;
+
+COMMENT ON SCHEMA rowcast IS 'The realtime bridge: the change log, its checkpoints, watched tables, running nodes.';
+
+CREATE FUNCTION chat._bookmark(reader bigint, since timestamp with time zone, base pg_snapshot, base_at timestamp with time zone, upto pg_snapshot, last_id bigint, began timestamp with time zone, after_at timestamp with time zone, after_id bigint) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    lower_at timestamptz := since;
+    upper_at timestamptz;
+    handed_out timestamptz;
+    tries int := 0;
+begin
+    -- By position: the newest checkpoint whose finished transactions the holder has all. What a checkpoint sees
+    -- is within `base` when it was not taken later and none that is open in `base` is finished in it.
+    if lower_at is null then
+        select c.at
+        into lower_at
+        from rowcast.checkpoints c
+        where c.at <= _bookmark.base_at
+            and pg_snapshot_xmax(c.snapshot) <= pg_snapshot_xmax(base)
+            and not exists (
+                select
+                from pg_snapshot_xip(base) x (xid)
+                where pg_visible_in_snapshot(x.xid, c.snapshot))
+        order by c.at desc
+        limit 1;
+        lower_at := coalesce(lower_at, base_at - interval '1 minute');
+    end if;
+
+    select coalesce(min(c.at), 'infinity')
+    into upper_at
+    from rowcast.checkpoints c
+    where c.at > lower_at;
+
+    loop
+        select greatest(lower_at, max(b.at))
+        into handed_out
+        from chat.check_bookmarks b
+        where b.user_id = reader
+            and b.at >= lower_at
+            and b.at < upper_at;
+        handed_out := date_trunc('milliseconds', handed_out) + interval '1 millisecond';
+
+        -- No room before the next checkpoint: an earlier time will do, it stands for an earlier checkpoint.
+        if handed_out >= upper_at then
+            tries := tries + 1;
+            handed_out := date_trunc('milliseconds', lower_at - random() * tries * interval '1 second');
+        end if;
+
+        insert into chat.check_bookmarks
+        values (reader, handed_out, base, base_at, upto, last_id, began, after_at, after_id)
+        on conflict do nothing;
+        exit when found;
+    end loop;
+    return handed_out;
+end
+$$;
+
+COMMENT ON FUNCTION chat._bookmark(reader bigint, since timestamp with time zone, base pg_snapshot, base_at timestamp with time zone, upto pg_snapshot, last_id bigint, began timestamp with time zone, after_at timestamp with time zone, after_id bigint) IS 'Stores a position and returns the time that stands for it: after `since`, before the next checkpoint; else earlier.';
+
+CREATE FUNCTION chat._capture_blocks() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_op = 'INSERT' then
+        insert into rowcast.changes (topic, relation, op, key, record, ring)
+        select 'user:' || w.member, 'chat.blocks', 'INSERT', w.pair, w.pair, row_number() over () = 1
+        from new_rows n
+        cross join lateral (
+            select p.member, jsonb_build_object('blocker_id', n.blocker_id, 'blocked_id', n.blocked_id) as pair
+            from (values (n.blocked_id), (n.blocker_id)) p (member)
+        ) w;
+    else
+        insert into rowcast.changes (topic, relation, op, key, old_record, ring)
+        select 'user:' || w.member, 'chat.blocks', 'DELETE', w.pair, w.pair, row_number() over () = 1
+        from old_rows o
+        cross join lateral (
+            select p.member, jsonb_build_object('blocker_id', o.blocker_id, 'blocked_id', o.blocked_id) as pair
+            from (values (o.blocked_id), (o.blocker_id)) p (member)
+        ) w;
+    end if;
+    return null;
+exception when others then
+    perform rowcast._failed('chat.blocks', tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION chat._capture_blocks() IS 'Tells both sides of a block, made or lifted.';
+
+CREATE FUNCTION chat._capture_members() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_op = 'UPDATE' then
+        -- the reader's other devices hold the thread too: one row is enough
+        insert into rowcast.changes (topic, relation, op, key, record, old_record, ring)
+        select 'thread:' || n.thread_id,
+            'chat.members',
+            'UPDATE',
+            jsonb_build_object('thread_id', n.thread_id, 'user_id', n.user_id),
+            chat._member_record(n.thread_id, n.user_id, n.last_read_seq, n.last_delivered_seq)
+                || jsonb_build_object('read_count', c.covered),
+            jsonb_build_object(
+                'last_read_seq', o.last_read_seq,
+                'last_delivered_seq', o.last_delivered_seq,
+                'last_read_count', c.covered),
+            row_number() over () = 1
+        from new_rows n
+        full join old_rows o
+            on o.thread_id = n.thread_id
+            and o.user_id = n.user_id
+        cross join lateral (
+            select count(*) as covered
+            from chat.messages m
+            where m.thread_id = n.thread_id
+                and m.seq > o.last_read_seq
+                and m.seq <= n.last_read_seq
+                and m.sender_id is distinct from n.user_id
+                and m.deleted_at is null
+        ) c
+        where (o.last_read_seq, o.last_delivered_seq) is distinct from (n.last_read_seq, n.last_delivered_seq);
+
+    elsif tg_op = 'INSERT' then
+        insert into rowcast.changes (topic, relation, op, key, record, link, ring)
+        select w.topic,
+            'chat.members',
+            'INSERT',
+            jsonb_build_object('thread_id', n.thread_id, 'user_id', n.user_id),
+            chat._member_record(n.thread_id, n.user_id, n.last_read_seq, n.last_delivered_seq),
+            w.link,
+            row_number() over () = 1
+        from new_rows n
+        cross join lateral (
+            values ('thread:' || n.thread_id, null), ('user:' || n.user_id, '+thread:' || n.thread_id)
+        ) w (topic, link);
+
+    else
+        insert into rowcast.changes (topic, relation, op, key, old_record, link, ring)
+        select w.topic,
+            'chat.members',
+            'DELETE',
+            jsonb_build_object('thread_id', o.thread_id, 'user_id', o.user_id),
+            chat._member_record(o.thread_id, o.user_id, o.last_read_seq, o.last_delivered_seq),
+            w.link,
+            row_number() over () = 1
+        from old_rows o
+        cross join lateral (
+            values ('thread:' || o.thread_id, null), ('user:' || o.user_id, '-thread:' || o.thread_id)
+        ) w (topic, link);
+    end if;
+    return null;
+exception when others then
+    perform rowcast._failed('chat.members', tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION chat._capture_members() IS 'Puts joining, leaving and reading on the thread; joining and leaving on the user as well, with a link.';
+
+CREATE FUNCTION chat._capture_messages() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_op = 'INSERT' then
+        insert into rowcast.changes (topic, relation, op, key, record, ring)
+        select 'thread:' || n.thread_id,
+            'chat.messages',
+            'INSERT',
+            jsonb_build_object('id', n.id),
+            to_jsonb(r),
+            row_number() over () = 1
+        from new_rows n
+        cross join lateral (
+            select t.uuid
+            from chat.threads t
+            where t.id = n.thread_id
+            limit 1
+        ) t
+        left join lateral (
+            select u.id, u.uuid, u.username, u.first_name, u.last_name, u.full_name, u.role
+            from chat.users u
+            where u.id = n.sender_id
+            limit 1
+        ) u on true
+        cross join lateral (
+            select n.id,
+                n.uuid,
+                n.thread_id,
+                t.uuid as thread_uuid,
+                n.seq,
+                n.sender_id,
+                u.uuid as sender_uuid,
+                case when u.id is not null then jsonb_build_object(
+                    'username', u.username,
+                    'first_name', u.first_name,
+                    'last_name', u.last_name,
+                    'full_name', u.full_name,
+                    'role', u.role) end as sender,
+                n.content,
+                n.message_type,
+                n.attachments,
+                to_char(n.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
+                to_char(n.edited_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as edited_at,
+                to_char(n.deleted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as deleted_at
+        ) r;
+
+    elsif tg_op = 'UPDATE' then
+        -- nothing changed: nothing to tell
+        insert into rowcast.changes (topic, relation, op, key, record, old_record, ring)
+        select 'thread:' || n.thread_id,
+            'chat.messages',
+            'UPDATE',
+            jsonb_build_object('id', n.id),
+            to_jsonb(r),
+            jsonb_build_object(
+                'deleted_at', to_char(o.deleted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                'edited_at', to_char(o.edited_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')),
+            row_number() over (order by n.id) = 1
+        from new_rows n
+        full join old_rows o on o.id = n.id
+        cross join lateral (
+            select t.uuid
+            from chat.threads t
+            where t.id = n.thread_id
+            limit 1
+        ) t
+        left join lateral (
+            select u.id, u.uuid, u.username, u.first_name, u.last_name, u.full_name, u.role
+            from chat.users u
+            where u.id = n.sender_id
+            limit 1
+        ) u on true
+        cross join lateral (
+            select n.id,
+                n.uuid,
+                n.thread_id,
+                t.uuid as thread_uuid,
+                n.seq,
+                n.sender_id,
+                u.uuid as sender_uuid,
+                case when u.id is not null then jsonb_build_object(
+                    'username', u.username,
+                    'first_name', u.first_name,
+                    'last_name', u.last_name,
+                    'full_name', u.full_name,
+                    'role', u.role) end as sender,
+                n.content,
+                n.message_type,
+                n.attachments,
+                to_char(n.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
+                to_char(n.edited_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as edited_at,
+                to_char(n.deleted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as deleted_at
+        ) r
+        where o is distinct from n
+        order by n.id;
+
+    elsif tg_op = 'DELETE' then
+        insert into rowcast.changes (topic, relation, op, key, old_record, ring)
+        select 'thread:' || o.thread_id,
+            'chat.messages',
+            'DELETE',
+            jsonb_build_object('id', o.id),
+            to_jsonb(r),
+            row_number() over () = 1
+        from old_rows o
+        cross join lateral (
+            select t.uuid
+            from chat.threads t
+            where t.id = o.thread_id
+            limit 1
+        ) t
+        left join lateral (
+            select u.id, u.uuid
+            from chat.users u
+            where u.id = o.sender_id
+            limit 1
+        ) u on true
+        cross join lateral (
+            select o.id,
+                o.uuid,
+                o.thread_id,
+                t.uuid as thread_uuid,
+                o.seq,
+                o.sender_id,
+                u.uuid as sender_uuid,
+                o.message_type,
+                o.attachments,
+                to_char(o.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
+                to_char(o.edited_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as edited_at,
+                to_char(o.deleted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as deleted_at
+        ) r;
+
+    else
+        insert into rowcast.changes (topic, relation, op, ring)
+        select 'thread:' || t.id, 'chat.messages', 'TRUNCATE', row_number() over () = 1
+        from chat.threads t;
+    end if;
+    return null;
+exception when others then
+    perform rowcast._failed('chat.messages', tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION chat._capture_messages() IS 'Puts messages on the topic of their thread.';
+
+CREATE FUNCTION chat._capture_sessions() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into rowcast.changes (topic, relation, op, ring)
+    select 'login:' || md5(o.session_id), 'chat.login_sessions', 'DELETE', row_number() over () = 1
+    from old_rows o;
+    return null;
+exception when others then
+    perform rowcast._failed('chat.login_sessions', tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION chat._capture_sessions() IS 'Tells the sockets of a login session that it ended; by md5, the secret never reaches the log.';
+
+CREATE FUNCTION chat._capture_thread() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into rowcast.changes (topic, relation, op, key, record, old_record, ring)
+    values (
+        'thread:' || new.id,
+        'chat.threads',
+        'UPDATE',
+        jsonb_build_object('id', new.id),
+        jsonb_build_object('id', new.id, 'uuid', new.uuid, 'kind', new.kind, 'name', new.name),
+        jsonb_build_object('name', old.name),
+        true);
+    return null;
+exception when others then
+    perform rowcast._failed('chat.threads', tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION chat._capture_thread() IS 'Tells a thread its new name. A row trigger on `name`: moving last_seq must cost nothing.';
+
+CREATE FUNCTION chat._capture_tokens() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into rowcast.changes (topic, relation, op, key, record, ring)
+    select 'token:' || n.jti,
+        'chat.revoked_tokens',
+        'INSERT',
+        jsonb_build_object('jti', n.jti),
+        jsonb_build_object('jti', n.jti),
+        row_number() over () = 1
+    from new_rows n;
+    return null;
+exception when others then
+    perform rowcast._failed('chat.revoked_tokens', tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION chat._capture_tokens() IS 'Tells the sockets of a token that it was revoked.';
+
+CREATE FUNCTION chat._capture_users() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_op = 'UPDATE' then
+        insert into rowcast.changes (topic, relation, op, key, record, old_record, ring)
+        select 'user:' || n.id,
+            'chat.users',
+            'UPDATE',
+            jsonb_build_object('id', n.id),
+            chat._user_record(n),
+            chat._user_record(o),
+            row_number() over (order by n.id) = 1
+        from new_rows n
+        full join old_rows o on o.id = n.id
+        where (o.active, o.feed, o.status, o.last_seen_at, o.tokens_valid_after, o.role, o.full_name)
+            is distinct from
+            (n.active, n.feed, n.status, n.last_seen_at, n.tokens_valid_after, n.role, n.full_name)
+        order by n.id;
+    else
+        insert into rowcast.changes (topic, relation, op, key, old_record, ring)
+        select 'user:' || o.id,
+            'chat.users',
+            'DELETE',
+            jsonb_build_object('id', o.id),
+            chat._user_record(o),
+            row_number() over (order by o.id) = 1
+        from old_rows o
+        order by o.id;
+    end if;
+    return null;
+exception when others then
+    perform rowcast._failed('chat.users', tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION chat._capture_users() IS 'Puts a user''s standing, presence and name on their own topic, when one of these changed.';
+
+CREATE FUNCTION chat._clear_thread() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    delete from chat.messages m
+    where m.thread_id = old.id;
+    delete from chat.members m
+    where m.thread_id = old.id;
+    return old;
+end
+$$;
+
+COMMENT ON FUNCTION chat._clear_thread() IS 'Empties a thread before it goes: the log can still name it.';
+
+CREATE FUNCTION chat._clear_user() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    delete from chat.members m
+    where m.user_id = old.id;
+    return old;
+end
+$$;
+
+COMMENT ON FUNCTION chat._clear_user() IS 'Ends a user''s memberships before the user goes: the log can still name both.';
+
+CREATE FUNCTION chat._conversation_of(reader bigint, conversation text) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    thread bigint := chat.thread(conversation);
+begin
+    if not chat.member_of(reader, thread) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+    return thread;
+end
+$$;
+
+COMMENT ON FUNCTION chat._conversation_of(reader bigint, conversation text) IS 'The thread of a uuid or integer id that the reader is in; RC403 for any other, there or not.';
+
+CREATE FUNCTION chat._count_messages() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    -- Once per statement and thread: a row updated a thousand times in a transaction gets slow to find. By the
+    -- key, not by a join: the plan is kept, and was made for as many rows as the session's first insert had.
+    update chat.threads t
+    set last_seq = greatest(t.last_seq, (
+            select m.seq
+            from chat.messages m
+            where m.thread_id = t.id
+            order by m.seq desc
+            limit 1)),
+        updated_at = now()
+    where t.id = any (array(select r.thread_id from new_rows r));
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION chat._count_messages() IS 'Notes the newest number of each thread a statement wrote to.';
+
+CREATE FUNCTION chat._direct_peer(caller bigint, partner text) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    peer chat.users;
+begin
+    select u.*
+    into peer
+    from chat.users u
+    where u.id = chat."user"(partner);
+
+    if not found then
+        raise exception 'Access denied' using errcode = 'RC404';
+    end if;
+    if peer.id = caller or not peer.active or exists (
+        select
+        from chat.blocks b
+        where (b.blocker_id, b.blocked_id) in ((caller, peer.id), (peer.id, caller)))
+    then
+        raise exception 'Access denied' using errcode = 'RC403';
+    end if;
+    return peer.id;
+end
+$$;
+
+COMMENT ON FUNCTION chat._direct_peer(caller bigint, partner text) IS 'The user whom the caller may write to; RC404 for nobody, RC403 for oneself, the deactivated and the blocked.';
+
+CREATE FUNCTION chat._direct_with(caller bigint, partner text) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    peer bigint := chat."user"(partner);
+    opened bigint;
+begin
+    if peer is null then
+        raise exception 'Access denied' using errcode = 'RC404';
+    end if;
+    if peer = caller then
+        raise exception 'Access denied' using errcode = 'RC403';
+    end if;
+
+    select t.id
+    into opened
+    from chat.threads t
+    where t.direct_key = least(caller, peer) || ':' || greatest(caller, peer);
+    if found and not chat.member_of(caller, opened) then
+        raise exception 'Access denied' using errcode = 'RC403';
+    end if;
+    return opened;
+end
+$$;
+
+COMMENT ON FUNCTION chat._direct_with(caller bigint, partner text) IS 'The direct thread with somebody, null when there is none yet; what was said can be read whatever happened since.';
+
+CREATE FUNCTION chat._edit_message() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if (new.thread_id, new.seq, new.id, new.uuid) is distinct from (old.thread_id, old.seq, old.id, old.uuid) then
+        raise exception 'A message keeps its thread, number and ids'
+            using errcode = 'RC409';
+    end if;
+    if new.content is distinct from old.content and new.edited_at is not distinct from old.edited_at then
+        new.edited_at := now();
+    end if;
+    return new;
+end
+$$;
+
+COMMENT ON FUNCTION chat._edit_message() IS 'Stamps an edit, and keeps a message where it is: its number is its place.';
+
+CREATE FUNCTION chat._longpoll_given(sessions text[], readers bigint[], states jsonb[], checked timestamp with time zone) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    -- in one order everywhere: two nodes at it at once must not wait for each other
+    insert into chat.poll_states as s (session, user_id, state, last_check)
+    select distinct on (g.session) g.session, g.reader, g.state, checked
+    from unnest(sessions, readers, states) g (session, reader, state)
+    order by g.session
+    on conflict (session) do update
+    set user_id = excluded.user_id,
+        state = excluded.state,
+        last_check = excluded.last_check;
+$$;
+
+COMMENT ON FUNCTION chat._longpoll_given(sessions text[], readers bigint[], states jsonb[], checked timestamp with time zone) IS 'Notes what sessions were given.';
+
+CREATE FUNCTION chat._longpoll_messages(reader bigint, thread bigint, seqs bigint[]) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'id', m.id,
+                'author_id', m.sender_id,
+                'author_name', coalesce(u.full_name, 'System'),
+                'body', m.content,
+                'message_type', m.message_type,
+                'is_read', m.seq <= case when m.sender_id = reader then r.others else r.own end,
+                'created_date', to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+                'attachments', m.attachments)
+            order by m.seq),
+        '[]')
+    from chat.messages m
+    left join chat.users u on u.id = m.sender_id
+    cross join (
+        select
+            coalesce(max(o.last_read_seq) filter (where o.user_id = reader), 0) as own,
+            coalesce(min(o.last_read_seq) filter (where o.user_id <> reader), 9223372036854775807) as others
+        from chat.members o
+        where o.thread_id = thread
+    ) r
+    where m.thread_id = thread
+        and m.seq = any (seqs);
+$$;
+
+COMMENT ON FUNCTION chat._longpoll_messages(reader bigint, thread bigint, seqs bigint[]) IS 'Messages of a thread by their numbers, as a member sees them.';
+
+CREATE FUNCTION chat._longpoll_since(reader bigint, since timestamp with time zone, state jsonb) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    base pg_snapshot;
+    found_threads bigint[];
+begin
+    select c.snapshot
+    into base
+    from rowcast.checkpoints c
+    where c.at <= since
+    order by c.at desc
+    limit 1;
+
+    select array_agg(distinct c.thread_id)
+    into found_threads
+    from (
+        select 'thread:' || m.thread_id as topic
+        from chat.members m
+        where m.user_id = reader
+        union all
+        select 'user:' || reader
+    ) t
+    cross join lateral (
+        select coalesce((l.key ->> 'thread_id')::bigint, substr(l.topic, 8)::bigint) as thread_id
+        from rowcast.changes l
+        where (l.topic, l.xid) >= (t.topic, pg_snapshot_xmin(base))
+            and (l.topic, l.xid) <= (t.topic, '18446744073709551615'::xid8)
+            and not pg_visible_in_snapshot(l.xid, base)
+            and (l.relation = 'chat.messages'
+                or (l.relation = 'chat.members' and l.key ->> 'user_id' = reader::text))
+        offset 0
+    ) c;
+
+    -- asked after the read: what was pruned before it shows now
+    if base is null or exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below) then
+        select array_agg(t.id)
+        into found_threads
+        from chat.members m
+        join chat.threads t on t.id = m.thread_id
+        where m.user_id = reader
+            and (t.updated_at >= since - interval '1 hour' or state ? t.id::text);
+    end if;
+    return coalesce(found_threads, '{}');
+end
+$$;
+
+COMMENT ON FUNCTION chat._longpoll_since(reader bigint, since timestamp with time zone, state jsonb) IS 'The threads of a user where something may have changed since a time; never one too few.';
+
+CREATE FUNCTION chat._longpoll_state(reader bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(
+        jsonb_object_agg(n.thread_id, jsonb_build_array(n.unread, t.last_seq)) filter (where n.unread > 0),
+        '{}')
+    from chat.unread_counts n
+    join chat.threads t on t.id = n.thread_id
+    where n.user_id = reader;
+$$;
+
+COMMENT ON FUNCTION chat._longpoll_state(reader bigint) IS 'The unread state of a user: {"<thread id>": [unread, last seq]}.';
+
+CREATE FUNCTION chat._longpoll_thread_name(thread bigint, reader bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(
+        nullif(t.name, ''),
+        (select string_agg(o.full_name, ', ' order by o.id)
+            from (
+                select u.id, u.full_name
+                from chat.members m
+                join chat.users u on u.id = m.user_id
+                where m.thread_id = t.id
+                    and m.user_id <> reader
+                order by u.id
+                limit 5
+            ) o),
+        'Thread ' || t.id)
+    from chat.threads t
+    where t.id = thread;
+$$;
+
+COMMENT ON FUNCTION chat._longpoll_thread_name(thread bigint, reader bigint) IS 'A thread''s name as a member sees it: its own, else the others'' names.';
+
+CREATE FUNCTION chat._longpoll_unread(state jsonb) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(sum((e.value ->> 0)::bigint), 0)::bigint
+    from jsonb_each(state) e;
+$$;
+
+COMMENT ON FUNCTION chat._longpoll_unread(state jsonb) IS 'All unread messages of a state.';
+
+CREATE FUNCTION chat._longpoll_update(reader bigint, threads bigint[], state jsonb, last_check timestamp with time zone) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'has_updates', true,
+        'unread_count', chat._longpoll_unread(state),
+        'last_check', to_char(last_check at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'threads_with_updates', coalesce(
+            jsonb_agg(
+                jsonb_build_object(
+                    'thread_id', t.id,
+                    'thread_name', chat._longpoll_thread_name(t.id, reader),
+                    'unread_count', coalesce((state -> t.id::text ->> 0)::bigint, 0),
+                    'last_message', l.content,
+                    'last_message_date', to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
+                order by l.created_at desc nulls last, t.id desc),
+            '[]'))
+    from chat.threads t
+    left join lateral (
+        select x.content, x.created_at
+        from chat.messages x
+        where x.thread_id = t.id
+            and x.deleted_at is null
+            -- who has left gets the zero, not the words
+            and chat.member_of(reader, t.id)
+        order by x.seq desc
+        limit 1
+    ) l on true
+    where t.id = any (threads);
+$$;
+
+COMMENT ON FUNCTION chat._longpoll_update(reader bigint, threads bigint[], state jsonb, last_check timestamp with time zone) IS 'An answer that tells of some threads of a user.';
+
+CREATE FUNCTION chat._member_record(thread bigint, member bigint, read_seq bigint, delivered_seq bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'thread_id', thread,
+        'thread_uuid', (select t.uuid from chat.threads t where t.id = thread),
+        'user_id', member,
+        'user_uuid', (select u.uuid from chat.users u where u.id = member),
+        'last_read_seq', read_seq,
+        'last_read_message_id', r.id,
+        'last_read_message_uuid', r.uuid,
+        'last_delivered_seq', delivered_seq,
+        'last_delivered_message_id', d.id,
+        'last_delivered_message_uuid', d.uuid,
+        'at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+    from (values (1)) one
+    left join lateral (
+        select m.id, m.uuid
+        from chat.messages m
+        where m.thread_id = thread
+            and m.seq <= read_seq
+        order by m.seq desc
+        limit 1
+    ) r on true
+    left join lateral (
+        select m.id, m.uuid
+        from chat.messages m
+        where m.thread_id = thread
+            and m.seq <= delivered_seq
+        order by m.seq desc
+        limit 1
+    ) d on true;
+$$;
+
+COMMENT ON FUNCTION chat._member_record(thread bigint, member bigint, read_seq bigint, delivered_seq bigint) IS 'The log record of a membership: who, where, and the messages its watermarks stand on.';
+
+CREATE FUNCTION chat._messages_since(thread bigint, since timestamp with time zone, max integer, OUT ids bigint[], OUT more boolean) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    base pg_snapshot;
+    base_at timestamptz;
+    found_ids bigint[];
+begin
+    select c.snapshot, c.at
+    into base, base_at
+    from rowcast.checkpoints c
+    where c.at <= since
+    order by c.at desc
+    limit 1;
+
+    if base is not null
+        and not exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below)
+    then
+        found_ids := array(
+            select (l.key ->> 'id')::bigint
+            from rowcast.changes l
+            where l.topic = 'thread:' || thread
+                and l.xid >= pg_snapshot_xmin(base)
+                and (not pg_visible_in_snapshot(l.xid, base) or l.at > base_at)
+                and l.relation = 'chat.messages'
+                and l.op = 'INSERT');
+    else
+        found_ids := array(
+            select m.id
+            from chat.messages m
+            where m.thread_id = thread
+                and m.created_at > since
+                and m.deleted_at is null
+            order by m.created_at
+            fetch first (max + 1) rows with ties
+        ) || array(
+            select m.id
+            from chat.messages m
+            where m.thread_id = thread
+                and m.created_at >= since - interval '1 hour'
+                and m.created_at <= since
+                and m.deleted_at is null
+            order by m.created_at desc
+            limit 1000);
+    end if;
+
+    -- Those up to `since` do not count, and equals are not parted: the next page, which begins at the time of this
+    -- one's latest, gets further.
+    select coalesce(array_agg(o.id order by o.created_at, o.id) filter (where o.rank <= max), '{}'),
+        coalesce(bool_or(o.rank > max), false)
+    into ids, more
+    from (
+        select m.id, m.created_at, 0 as rank
+        from chat.messages m
+        where m.id = any (found_ids)
+            and m.created_at <= since
+            and m.deleted_at is null
+        union all
+        select m.id, m.created_at, rank() over (order by m.created_at)
+        from chat.messages m
+        where m.id = any (found_ids)
+            and m.created_at > since
+            and m.deleted_at is null
+    ) o;
+end
+$$;
+
+COMMENT ON FUNCTION chat._messages_since(thread bigint, since timestamp with time zone, max integer, OUT ids bigint[], OUT more boolean) IS 'Ids of a thread''s messages since a time, at most about `max`, and whether there are more; the latest is the next `since`. May repeat, never skips.';
+
+CREATE FUNCTION chat._name_user() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if coalesce(new.full_name, '') = '' then
+        new.full_name := coalesce(
+            nullif(btrim(concat_ws(' ', nullif(new.first_name, ''), nullif(new.last_name, ''))), ''),
+            new.username);
+    end if;
+    if coalesce(new.first_name, '') = '' and coalesce(new.last_name, '') = '' then
+        new.first_name := split_part(new.full_name, ' ', 1);
+        new.last_name := ltrim(substr(new.full_name, length(new.first_name) + 1));
+    end if;
+    new.first_name := coalesce(new.first_name, '');
+    new.last_name := coalesce(new.last_name, '');
+    return new;
+end
+$$;
+
+COMMENT ON FUNCTION chat._name_user() IS 'Fills the names a writer left out from those given.';
+
+CREATE FUNCTION chat._note_gaps() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    -- below a thread's oldest message nobody counts, and a thread that is going takes its gaps along
+    insert into chat.gaps (thread_id, seq)
+    select o.thread_id, o.seq
+    from old_rows o
+    join chat.threads t on t.id = o.thread_id
+    where o.seq > (
+        select m.seq
+        from chat.messages m
+        where m.thread_id = o.thread_id
+        order by m.seq
+        limit 1)
+    on conflict do nothing;
+    return null;
+exception when others then
+    perform rowcast._failed('chat.gaps', tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION chat._note_gaps() IS 'Remembers the numbers of deleted rows, for the unread counts.';
+
+CREATE FUNCTION chat._number_message() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    -- The row lock is held until commit: numbers are in commit order. `last_seq` knows all earlier statements,
+    -- the table the earlier rows of this one; a row that ON CONFLICT skips leaves no gap.
+    select greatest(t.last_seq, (
+            select m.seq
+            from chat.messages m
+            where m.thread_id = new.thread_id
+            order by m.seq desc
+            limit 1)) + 1
+    into new.seq
+    from chat.threads t
+    where t.id = new.thread_id
+    for no key update;
+
+    if not found then
+        raise exception 'Unknown thread %', new.thread_id
+            using errcode = 'foreign_key_violation';
+    end if;
+    return new;
+end
+$$;
+
+COMMENT ON FUNCTION chat._number_message() IS 'Gives a message the next number of its thread.';
+
+CREATE TABLE chat.users (
+    id bigint NOT NULL,
+    uuid uuid DEFAULT gen_random_uuid() NOT NULL,
+    username text NOT NULL,
+    first_name text DEFAULT ''::text NOT NULL,
+    last_name text DEFAULT ''::text NOT NULL,
+    full_name text DEFAULT ''::text NOT NULL,
+    role text DEFAULT 'user'::text NOT NULL,
+    active boolean DEFAULT true NOT NULL,
+    feed boolean DEFAULT true NOT NULL,
+    credits bigint,
+    tokens_valid_after timestamp with time zone,
+    status text,
+    last_seen_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT users_credits_not_negative CHECK ((credits >= 0)),
+    CONSTRAINT users_status CHECK ((status = ANY (ARRAY['online'::text, 'away'::text, 'offline'::text])))
+);
+
+COMMENT ON TABLE chat.users IS 'The people. Deactivating one, or moving tokens_valid_after, closes their live connections.';
+
+COMMENT ON COLUMN chat.users.full_name IS 'Filled from first and last name (or username) when left empty, and they from it.';
+
+COMMENT ON COLUMN chat.users.feed IS 'The general feed: false after `unsubscribe`, on every device and node.';
+
+COMMENT ON COLUMN chat.users.credits IS 'Balance for paid messages; null: this user is not charged.';
+
+COMMENT ON COLUMN chat.users.tokens_valid_after IS 'Tokens issued at or before this are refused.';
+
+COMMENT ON COLUMN chat.users.status IS 'What the user last said: online, away, offline; null: nothing, presence follows their connections.';
+
+COMMENT ON COLUMN chat.users.last_seen_at IS 'Written once per going offline, not per request.';
+
+CREATE FUNCTION chat._profile(person chat.users) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'id', person.uuid,
+        'username', person.username,
+        'first_name', person.first_name,
+        'last_name', person.last_name,
+        'full_name', person.full_name,
+        'role', person.role,
+        'last_seen_at', to_char(person.last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'));
+$$;
+
+COMMENT ON FUNCTION chat._profile(person chat.users) IS 'What others see of a user.';
+
+CREATE FUNCTION chat._rooms_mark(reader bigint, room bigint, reached bigint) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    handed_out timestamptz := date_trunc('milliseconds', now());
+    tries int := 0;
+begin
+    delete from chat.poll_marks p
+    where p.user_id = reader
+        and p.thread_id = room
+        and p.at < now() - interval '1 day';
+
+    -- Before now, and not in whole milliseconds. Should it be lost, the time alone is early enough to skip nothing.
+    loop
+        insert into chat.poll_marks (user_id, thread_id, at, seq)
+        values (
+            reader,
+            room,
+            handed_out - (tries + 1) * interval '1 millisecond' + (1 + random() * 998)::int * interval '1 microsecond',
+            reached)
+        on conflict do nothing
+        returning at
+        into handed_out;
+        exit when found;
+        handed_out := date_trunc('milliseconds', now());
+        tries := tries + 1;
+    end loop;
+    return handed_out;
+end
+$$;
+
+COMMENT ON FUNCTION chat._rooms_mark(reader bigint, room bigint, reached bigint) IS 'A timestamp that stands for having a room''s messages up to a number.';
+
+CREATE FUNCTION chat._rooms_messages(reader bigint, room bigint, seqs bigint[]) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'id', m.id,
+                'room', m.thread_id,
+                'sender', case when u.id is not null then chat._rooms_user(u) end,
+                'content', m.content,
+                'created_at', to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                'is_read', m.seq <= case when m.sender_id = reader then r.others else r.own end)
+            order by m.seq),
+        '[]')
+    from chat.messages m
+    left join chat.users u on u.id = m.sender_id
+    cross join (
+        select
+            coalesce(max(o.last_read_seq) filter (where o.user_id = reader), 0) as own,
+            coalesce(min(o.last_read_seq) filter (where o.user_id <> reader), 9223372036854775807) as others
+        from chat.members o
+        where o.thread_id = room
+    ) r
+    where m.thread_id = room
+        and m.seq = any (seqs);
+$$;
+
+COMMENT ON FUNCTION chat._rooms_messages(reader bigint, room bigint, seqs bigint[]) IS 'Messages of a room by their numbers, as a member sees them.';
+
+CREATE FUNCTION chat._rooms_seq_at(reader bigint, room bigint, since timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    known bigint;
+    base pg_snapshot;
+begin
+    select p.seq
+    into known
+    from chat.poll_marks p
+    where p.user_id = reader
+        and p.thread_id = room
+        and p.at = since;
+    if found then
+        return known;
+    end if;
+
+    select c.snapshot
+    into base
+    from rowcast.checkpoints c
+    where c.at <= since
+    order by c.at desc
+    limit 1;
+
+    -- the first one that the holder of that time lacks; compared as pairs, so that the index (topic, xid) is used
+    select min((l.record ->> 'seq')::bigint) - 1
+    into known
+    from rowcast.changes l
+    where (l.topic, l.xid) >= ('thread:' || room, pg_snapshot_xmin(base))
+        and (l.topic, l.xid) <= ('thread:' || room, '18446744073709551615'::xid8)
+        and not pg_visible_in_snapshot(l.xid, base)
+        and l.relation = 'chat.messages'
+        and l.op = 'INSERT';
+
+    -- asked after the read: what was pruned before it shows now
+    if base is null or exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below) then
+        -- older than the log: by the tables, with an hour for transactions that were open that long
+        select min(m.seq) - 1
+        into known
+        from chat.messages m
+        where m.thread_id = room
+            and m.created_at >= since - interval '1 hour';
+    end if;
+
+    return coalesce(known, (select max(m.seq) from chat.messages m where m.thread_id = room), 0);
+end
+$$;
+
+COMMENT ON FUNCTION chat._rooms_seq_at(reader bigint, room bigint, since timestamp with time zone) IS 'The number of the last message of a room that the holder of a timestamp has; never one too high.';
+
+CREATE FUNCTION chat._rooms_user(member chat.users) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'id', member.id,
+        'username', member.username,
+        'first_name', member.first_name,
+        'last_name', member.last_name);
+$$;
+
+COMMENT ON FUNCTION chat._rooms_user(member chat.users) IS 'A user as this dialect shows one.';
+
+CREATE FUNCTION chat._seq_of(thread bigint, message bigint) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(
+        (select m.seq from chat.messages m where m.id = message and m.thread_id = thread),
+        -- its row is gone: the log remembers
+        (select (c.old_record ->> 'seq')::bigint
+            from rowcast.changes c
+            where c.topic = 'thread:' || thread
+                and c.relation = 'chat.messages'
+                and c.op = 'DELETE'
+                and c.key = jsonb_build_object('id', message)
+            limit 1),
+        -- never known here: before the first one with a higher id
+        (select min(m.seq) - 1 from chat.messages m where m.thread_id = thread and m.id > message),
+        (select t.last_seq from chat.threads t where t.id = thread));
+$$;
+
+COMMENT ON FUNCTION chat._seq_of(thread bigint, message bigint) IS 'The number in its thread of the last message that a client has, from the message''s id.';
+
+CREATE FUNCTION chat._user_record(member chat.users) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'id', member.id,
+        'uuid', member.uuid,
+        'active', member.active,
+        'feed', member.feed,
+        'status', member.status,
+        'last_seen_at', to_char(member.last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'tokens_valid_after',
+            to_char(member.tokens_valid_after at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'role', member.role,
+        'full_name', member.full_name);
+$$;
+
+COMMENT ON FUNCTION chat._user_record(member chat.users) IS 'The log record of a user: no credits, no username.';
+
+CREATE FUNCTION chat.admit(sub text, jti text, issued_at timestamp with time zone) RETURNS TABLE(user_id bigint, user_uuid uuid, username text, full_name text, role text, feed boolean, threads bigint[], thread_uuids uuid[], snapshot pg_snapshot)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    person chat.users;
+begin
+    -- `stable`: every statement here sees the same snapshot, the one returned; what comes later is on the feed
+    select u.*
+    into person
+    from chat.users u
+    where u.id = chat."user"(sub);
+
+    if not found then
+        raise exception 'Unknown user' using errcode = 'RC401';
+    end if;
+    if not person.active then
+        raise exception 'Account deactivated' using errcode = 'RC403';
+    end if;
+    if exists (select from chat.revoked_tokens t where t.jti = admit.jti)
+        or (person.tokens_valid_after is not null and (issued_at > person.tokens_valid_after) is not true)
+    then
+        raise exception 'Token revoked' using errcode = 'RC401';
+    end if;
+
+    return query
+    select person.id,
+        person.uuid,
+        person.username,
+        person.full_name,
+        person.role,
+        person.feed,
+        coalesce(array_agg(t.id order by t.id) filter (where t.id is not null), '{}'),
+        coalesce(array_agg(t.uuid order by t.id) filter (where t.id is not null), '{}'),
+        pg_current_snapshot()
+    from (values (person.id)) one (id)
+    left join chat.members m on m.user_id = one.id
+    left join chat.threads t on t.id = m.thread_id;
+end
+$$;
+
+COMMENT ON FUNCTION chat.admit(sub text, jti text, issued_at timestamp with time zone) IS 'Lets the holder of a token in, with their threads as of `snapshot`; RC401 and RC403 say why not.';
+
+CREATE FUNCTION chat.block(caller bigint, partner text, wanted boolean) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    other bigint := chat."user"(partner);
+begin
+    if other is null then
+        raise exception 'Unknown user' using errcode = 'RC404';
+    end if;
+    if other = caller then
+        raise exception 'Access denied' using errcode = 'RC403';
+    end if;
+
+    if wanted then
+        insert into chat.blocks (blocker_id, blocked_id)
+        values (caller, other)
+        on conflict do nothing;
+    else
+        delete from chat.blocks b
+        where b.blocker_id = caller
+            and b.blocked_id = other;
+    end if;
+    return (
+        select jsonb_build_object('success', true, 'user_id', u.uuid, 'blocked', wanted)
+        from chat.users u
+        where u.id = other);
+end
+$$;
+
+COMMENT ON FUNCTION chat.block(caller bigint, partner text, wanted boolean) IS 'Blocks somebody, or lifts the caller''s own block; the feed tells both.';
+
+CREATE FUNCTION chat.conversation(reader bigint, thread bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'conversationId', t.uuid,
+        'lastMessage', l.body,
+        'updatedAt', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'unreadCount', n.unread)
+    from chat.threads t
+    join chat.unread_counts n on n.user_id = reader and n.thread_id = t.id
+    join chat.conversation_watermarks w on w.user_id = reader and w.thread_id = t.id
+    left join lateral (
+        select v.body || jsonb_build_object('isRead', case v.sender_id
+            when reader then coalesce(w.others >= v.seq, false)
+            else w.mine >= v.seq end) as body
+        from chat.conversation_messages v
+        where v.thread_id = t.id
+        order by v.seq desc
+        limit 1
+    ) l on true
+    where t.id = thread;
+$$;
+
+COMMENT ON FUNCTION chat.conversation(reader bigint, thread bigint) IS 'One conversation as conversation:updated tells of it; null for a thread that the reader is not in.';
+
+CREATE FUNCTION chat.conversation_counts(reader bigint, OUT threads bigint[], OUT counts bigint[], OUT marks bigint[], OUT snapshot pg_snapshot) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(array_agg(n.thread_id order by n.thread_id), '{}'),
+        coalesce(array_agg(n.unread order by n.thread_id), '{}'),
+        coalesce(array_agg(m.last_read_seq order by n.thread_id), '{}'),
+        pg_current_snapshot()
+    from chat.unread_counts n
+    join chat.members m on m.user_id = n.user_id and m.thread_id = n.thread_id
+    where n.user_id = reader;
+$$;
+
+COMMENT ON FUNCTION chat.conversation_counts(reader bigint, OUT threads bigint[], OUT counts bigint[], OUT marks bigint[], OUT snapshot pg_snapshot) IS 'What is unread in each thread of a user, as of `snapshot`: a connection counts on from there by itself.';
+
+CREATE FUNCTION chat.conversation_page(reader bigint, conversation text, before text, since timestamp with time zone, max integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    page int := least(greatest(coalesce(max, 50), 1), 200);
+    thread bigint := chat._conversation_of(reader, conversation);
+    upper_seq bigint := 9223372036854775807;
+    page_ids bigint[];
+begin
+    if before is not null then
+        select m.seq
+        into upper_seq
+        from chat.messages m
+        where m.id = chat.message(before)
+            and m.thread_id = thread;
+        if not found then
+            raise exception 'before: no such message in this conversation' using errcode = 'RC404';
+        end if;
+    end if;
+
+    if since is not null then
+        select s.ids
+        into page_ids
+        from chat._messages_since(thread, since, page) s;
+    else
+        page_ids := array(
+            select m.id
+            from chat.messages m
+            where m.thread_id = thread
+                and m.seq < upper_seq
+                and m.deleted_at is null
+            order by m.seq desc
+            limit page);
+    end if;
+
+    return (
+        select coalesce(jsonb_agg(
+            v.body || jsonb_build_object('isRead', case v.sender_id
+                when reader then coalesce(w.others >= v.seq, false)
+                else w.mine >= v.seq end)
+            -- since a time: the last one's time is where the next page begins
+            order by case when since is null then v.seq end, v.created_at, v.seq), '[]')
+        from chat.conversation_messages v
+        join chat.conversation_watermarks w on w.thread_id = v.thread_id and w.user_id = reader
+        where v.id = any (page_ids)
+            and v.seq < upper_seq);
+end
+$$;
+
+COMMENT ON FUNCTION chat.conversation_page(reader bigint, conversation text, before text, since timestamp with time zone, max integer) IS 'A page of a conversation, ascending: the newest, those before a message, or those since a time (never skips).';
+
+CREATE FUNCTION chat.conversation_read(reader bigint, conversation text, upto text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    thread bigint := chat._conversation_of(reader, conversation);
+    last bigint;
+begin
+    if upto is not null then
+        last := chat.message(upto);
+        if last is null then
+            raise exception 'No such message in this conversation' using errcode = 'RC404';
+        end if;
+    end if;
+    return jsonb_build_object('success', true, 'markedCount', chat.mark_read(reader, thread, last) -> 'marked_count');
+end
+$$;
+
+COMMENT ON FUNCTION chat.conversation_read(reader bigint, conversation text, upto text) IS 'Marks a conversation as read, all of it or up to a message: {"success", "markedCount"}.';
+
+CREATE FUNCTION chat.conversation_send(sender bigint, conversation text, content text, message_type text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    thread bigint := chat._conversation_of(sender, conversation);
+    sent bigint;
+begin
+    if content is null or content = '' then
+        raise exception 'content must not be empty' using errcode = 'RC400';
+    end if;
+
+    insert into chat.messages as m (thread_id, sender_id, content, message_type)
+    values (thread, sender, conversation_send.content, coalesce(conversation_send.message_type, 'text'))
+    returning m.id
+    into sent;
+
+    return (select v.body from chat.conversation_messages v where v.id = sent);
+end
+$$;
+
+COMMENT ON FUNCTION chat.conversation_send(sender bigint, conversation text, content text, message_type text) IS 'Adds a message of a member and returns it in the dialect''s form; RC403 for anyone else.';
+
+CREATE FUNCTION chat.conversations(reader bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(jsonb_agg(
+        jsonb_build_object(
+            'id', t.uuid,
+            'kind', t.kind,
+            'name', t.name,
+            'participants', p.participants,
+            'lastMessage', l.body,
+            'unreadCount', n.unread,
+            'updatedAt', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+        order by t.updated_at desc, t.id desc), '[]')
+    from chat.members m
+    join chat.threads t on t.id = m.thread_id
+    join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
+    join chat.conversation_watermarks w on w.user_id = m.user_id and w.thread_id = m.thread_id
+    left join lateral (
+        select v.body || jsonb_build_object('isRead', case v.sender_id
+            when reader then coalesce(w.others >= v.seq, false)
+            else w.mine >= v.seq end) as body
+        from chat.conversation_messages v
+        where v.thread_id = t.id
+        order by v.seq desc
+        limit 1
+    ) l on true
+    cross join lateral (
+        select jsonb_agg(
+            jsonb_build_object('id', u.uuid, 'username', u.username, 'fullName', u.full_name, 'role', u.role)
+            order by u.id) as participants
+        from chat.members o
+        join chat.users u on u.id = o.user_id
+        where o.thread_id = t.id
+    ) p
+    where m.user_id = reader;
+$$;
+
+COMMENT ON FUNCTION chat.conversations(reader bigint) IS 'The conversations of a user, newest activity first, each with its last message, participants and unread count.';
+
+CREATE FUNCTION chat.direct_conversations(reader bigint) RETURNS TABLE(partner_id bigint, body jsonb)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select u.id,
+        jsonb_build_object(
+            'room_id', t.uuid,
+            'user', chat._profile(u),
+            'last_message', l.body,
+            'unread_count', n.unread,
+            'updated_at', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+    from chat.members m
+    join chat.threads t on t.id = m.thread_id and t.direct_key is not null
+    join chat.users u
+        on u.id <> reader
+        and u.id in (split_part(t.direct_key, ':', 1)::bigint, split_part(t.direct_key, ':', 2)::bigint)
+    join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
+    left join lateral (
+        select v.body
+        from chat.direct_messages v
+        where v.thread_id = t.id
+        order by v.seq desc
+        limit 1
+    ) l on true
+    where m.user_id = reader
+    order by t.updated_at desc, t.id desc;
+$$;
+
+COMMENT ON FUNCTION chat.direct_conversations(reader bigint) IS 'The direct threads of a user, newest activity first, each with the partner''s id for the bridge to add who is online.';
+
+CREATE FUNCTION chat.direct_delivered(reader bigint, message text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    arrived chat.messages;
+begin
+    select m.*
+    into arrived
+    from chat.messages m
+    where m.id = chat.message(message)
+        and m.sender_id is distinct from reader
+        and chat.member_of(reader, m.thread_id);
+    if not found then
+        raise exception 'Access denied' using errcode = 'RC403';
+    end if;
+    perform chat.mark_delivered(reader, arrived.thread_id, arrived.id);
+end
+$$;
+
+COMMENT ON FUNCTION chat.direct_delivered(reader bigint, message text) IS 'Notes that somebody else''s message has reached a device of the reader.';
+
+CREATE FUNCTION chat.direct_history(reader bigint, partner text, before text, since timestamp with time zone, max integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    page int := least(greatest(coalesce(max, 50), 1), 200);
+    thread bigint := chat._direct_with(reader, partner);
+    upper_seq bigint := 9223372036854775807;
+    page_ids bigint[];
+    more boolean;
+begin
+    if before is not null then
+        select m.seq
+        into upper_seq
+        from chat.messages m
+        where m.id = chat.message(before)
+            and m.thread_id = thread;
+        if not found then
+            raise exception 'before: no such message in this conversation' using errcode = 'RC404';
+        end if;
+    end if;
+
+    if since is not null then
+        select s.ids, s.more
+        into page_ids, more
+        from chat._messages_since(thread, since, page) s;
+    else
+        page_ids := array(
+            select m.id
+            from chat.messages m
+            where m.thread_id = thread
+                and m.seq < upper_seq
+                and m.deleted_at is null
+            order by m.seq desc
+            limit page + 1);
+        more := cardinality(page_ids) > page;
+        page_ids := page_ids[1:page];
+    end if;
+
+    return (
+        select jsonb_build_object(
+            -- since a time: the last one's time is where the next page begins
+            'messages', coalesce(jsonb_agg(
+                v.body
+                order by case when since is null then v.seq end, v.created_at, v.seq), '[]'),
+            'has_more', more)
+        from chat.direct_messages v
+        where v.id = any (page_ids)
+            and v.seq < upper_seq);
+end
+$$;
+
+COMMENT ON FUNCTION chat.direct_history(reader bigint, partner text, before text, since timestamp with time zone, max integer) IS 'A page of what two people said, ascending: the newest, those before a message, or those since a time (never skips).';
+
+CREATE FUNCTION chat.direct_open(caller bigint, partner text, OUT thread_id bigint, OUT thread_uuid uuid, OUT partner_id bigint, OUT partner_uuid uuid, OUT made_by xid8) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    partner_id := chat._direct_peer(caller, partner);
+    thread_id := chat.direct_thread(caller, partner_id);
+    select t.uuid into thread_uuid from chat.threads t where t.id = thread_id;
+    select u.uuid into partner_uuid from chat.users u where u.id = partner_id;
+    made_by := pg_current_xact_id_if_assigned();
+end
+$$;
+
+COMMENT ON FUNCTION chat.direct_open(caller bigint, partner text, OUT thread_id bigint, OUT thread_uuid uuid, OUT partner_id bigint, OUT partner_uuid uuid, OUT made_by xid8) IS 'The direct thread with somebody who may be written to, made when there is none yet: then `made_by` says in which transaction.';
+
+CREATE FUNCTION chat.direct_read(reader bigint, partner text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    thread bigint := chat._direct_with(reader, partner);
+begin
+    if thread is null then
+        return jsonb_build_object('success', true, 'marked_read', 0);
+    end if;
+    return jsonb_build_object(
+        'success', true,
+        'marked_read', chat.mark_read(reader, thread) -> 'marked_count');
+end
+$$;
+
+COMMENT ON FUNCTION chat.direct_read(reader bigint, partner text) IS 'Marks all that somebody wrote to the reader as read: {"success", "marked_read"}.';
+
+CREATE FUNCTION chat.direct_send(sender bigint, receiver text, content text, price bigint) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    peer bigint := chat._direct_peer(sender, receiver);
+    sent bigint;
+begin
+    if content is null or content = '' then
+        raise exception 'content must not be empty' using errcode = 'RC400';
+    end if;
+
+    -- a balance never goes below zero, however many devices send at once: the row is locked until commit
+    update chat.users u
+    set credits = u.credits - price
+    where u.id = sender
+        and u.credits >= price
+        and price > 0;
+    if not found and price > 0
+        and (select u.credits from chat.users u where u.id = sender) is not null
+    then
+        raise exception 'Insufficient credits' using errcode = 'RC402';
+    end if;
+
+    insert into chat.messages as m (thread_id, sender_id, content)
+    values (chat.direct_thread(sender, peer), sender, direct_send.content)
+    returning m.id
+    into sent;
+
+    return (
+        select jsonb_build_object('message_id', v.body -> 'id', 'message', v.body)
+        from chat.direct_messages v
+        where v.id = sent);
+end
+$$;
+
+COMMENT ON FUNCTION chat.direct_send(sender bigint, receiver text, content text, price bigint) IS 'Writes to somebody and takes the price in the same transaction; RC402 when it is too much, and nothing is written.';
+
+CREATE FUNCTION chat.direct_thread(a bigint, b bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    pair text := least(a, b) || ':' || greatest(a, b);
+    opened bigint;
+begin
+    if a is null or b is null or a = b then
+        raise exception 'Access denied' using errcode = 'RC403';
+    end if;
+
+    select t.id into opened from chat.threads t where t.direct_key = pair;
+    if not found then
+        if (select count(*) from chat.users u where u.id in (a, b)) < 2 then
+            raise exception 'Unknown user' using errcode = 'RC404';
+        end if;
+
+        insert into chat.threads as t (kind, direct_key)
+        values ('chat', pair)
+        on conflict (direct_key) do nothing
+        returning t.id
+        into opened;
+
+        -- somebody else was faster, and has committed
+        if opened is null then
+            select t.id into opened from chat.threads t where t.direct_key = pair;
+        end if;
+    end if;
+
+    -- also brings back who left
+    insert into chat.members (thread_id, user_id)
+    values (opened, a), (opened, b)
+    on conflict do nothing;
+    return opened;
+end
+$$;
+
+COMMENT ON FUNCTION chat.direct_thread(a bigint, b bigint) IS 'The one direct thread of two people, made when there is none; for SQL writers, too.';
+
+CREATE FUNCTION chat.direct_view(reader bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'threads', coalesce((
+            select jsonb_agg(jsonb_build_object('thread', t.id, 'id', u.id, 'uuid', u.uuid))
+            from chat.members m
+            join chat.threads t on t.id = m.thread_id and t.direct_key is not null
+            join chat.users u
+                on u.id <> reader
+                and u.id in (split_part(t.direct_key, ':', 1)::bigint, split_part(t.direct_key, ':', 2)::bigint)
+            where m.user_id = reader), '[]'),
+        'refused', coalesce((
+            select jsonb_agg(case b.blocker_id when reader then b.blocked_id else b.blocker_id end)
+            from chat.blocks b
+            where reader in (b.blocker_id, b.blocked_id)), '[]'));
+$$;
+
+COMMENT ON FUNCTION chat.direct_view(reader bigint) IS 'What a connection has to know: whose direct thread is which, and who has blocked or is blocked.';
+
+CREATE FUNCTION chat.gone(members bigint[]) RETURNS TABLE(user_id bigint, user_uuid uuid, last_seen_at timestamp with time zone, threads bigint[])
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with locked as (
+        select u.id
+        from chat.users u
+        where u.id = any (members)
+        order by u.id
+        for no key update
+    ), noted as (
+        update chat.users u
+        set last_seen_at = now(),
+            -- being away ends with being there; an explicit offline lasts until the next online
+            status = case when u.status = 'offline' then u.status end
+        from locked l
+        where u.id = l.id
+        returning u.id, u.uuid, u.last_seen_at
+    )
+    select n.id,
+        n.uuid,
+        n.last_seen_at,
+        array(select m.thread_id from chat.members m where m.user_id = n.id)
+    from noted n;
+$$;
+
+COMMENT ON FUNCTION chat.gone(members bigint[]) IS 'Notes that users went offline, once each, and returns whom it concerns: the threads they are in.';
+
+CREATE FUNCTION chat.history_page(reader bigint, thread bigint, before bigint, after bigint, max integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    page int := least(greatest(coalesce(max, 50), 1), 5000);
+    upper_seq bigint;
+    lower_seq bigint;
+    found_seqs bigint[];
+begin
+    if not chat.member_of(reader, thread) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+
+    if before is not null then
+        select m.seq into upper_seq from chat.messages m where m.id = before and m.thread_id = thread;
+        if not found then
+            raise exception 'before: no such message in this thread' using errcode = 'RC404';
+        end if;
+    end if;
+    if after is not null then
+        select m.seq into lower_seq from chat.messages m where m.id = after and m.thread_id = thread;
+        if not found then
+            raise exception 'after: no such message in this thread' using errcode = 'RC404';
+        end if;
+    end if;
+
+    -- one more than asked for, to know whether there is more; towards the newest after `after`, else away from it
+    if lower_seq is not null and upper_seq is null then
+        found_seqs := array(
+            select m.seq
+            from chat.messages m
+            where m.thread_id = thread
+                and m.seq > lower_seq
+                and m.deleted_at is null
+            order by m.seq
+            limit page + 1);
+    else
+        found_seqs := array(
+            select m.seq
+            from chat.messages m
+            where m.thread_id = thread
+                and m.seq > coalesce(lower_seq, 0)
+                and m.seq < coalesce(upper_seq, 9223372036854775807)
+                and m.deleted_at is null
+            order by m.seq desc
+            limit page + 1);
+    end if;
+
+    return (
+        select jsonb_build_object(
+            'messages', coalesce(jsonb_agg(v.body order by v.seq), '[]'),
+            'has_more', cardinality(found_seqs) > page)
+        from chat.native_messages v
+        where v.thread_id = thread
+            and v.seq = any (found_seqs[1:page]));
+end
+$$;
+
+COMMENT ON FUNCTION chat.history_page(reader bigint, thread bigint, before bigint, after bigint, max integer) IS 'A page of a thread, ascending: the newest, those before a message id, or those after one.';
+
+CREATE FUNCTION chat.log_out(caller bigint, jti text, issued_at timestamp with time zone, expires_at timestamp with time zone, login text, everywhere boolean) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if everywhere then
+        update chat.users u
+        set tokens_valid_after = greatest(u.tokens_valid_after, now())
+        where u.id = caller;
+        delete from chat.login_sessions s
+        where s.user_id = caller;
+    elsif login is not null then
+        delete from chat.login_sessions s
+        where s.user_id = caller
+            and 'login:' || md5(s.session_id) = login;
+    elsif jti is not null then
+        insert into chat.revoked_tokens as t (jti, user_id, expires_at)
+        values (log_out.jti, caller, log_out.expires_at)
+        on conflict do nothing;
+    else
+        -- a token without an id can only be refused along with those issued before it
+        update chat.users u
+        set tokens_valid_after = greatest(u.tokens_valid_after, coalesce(issued_at, now()))
+        where u.id = caller;
+    end if;
+    return jsonb_build_object('success', true, 'everywhere', everywhere);
+end
+$$;
+
+COMMENT ON FUNCTION chat.log_out(caller bigint, jti text, issued_at timestamp with time zone, expires_at timestamp with time zone, login text, everywhere boolean) IS 'Ends the token or login session that asks, or all of the user''s; their sockets close at once.';
+
+CREATE FUNCTION chat.longpoll_count(reader bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'total_count', coalesce(sum(n.unread), 0),
+        'by_type', jsonb_build_object(
+            'chat', coalesce(sum(n.unread) filter (where t.kind = 'chat'), 0),
+            'group', coalesce(sum(n.unread) filter (where t.kind = 'group'), 0),
+            'sms', coalesce(sum(n.unread) filter (where t.kind = 'sms'), 0)))
+    from chat.unread_counts n
+    join chat.threads t on t.id = n.thread_id
+    where n.user_id = reader;
+$$;
+
+COMMENT ON FUNCTION chat.longpoll_count(reader bigint) IS 'Unread messages of a user, in all and by kind of thread.';
+
+CREATE FUNCTION chat.longpoll_messages(reader bigint, thread bigint, last_message bigint, after_seq bigint, max integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    beyond bigint := after_seq;
+    seqs bigint[];
+begin
+    if not chat.member_of(reader, thread) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+    if beyond is null then
+        beyond := case when coalesce(last_message, 0) > 0 then chat._seq_of(thread, last_message) else 0 end;
+    end if;
+
+    -- one more than asked for tells of more
+    seqs := array(
+        select m.seq
+        from chat.messages m
+        where m.thread_id = thread
+            and m.seq > beyond
+            and m.deleted_at is null
+        order by m.seq
+        limit max + 1);
+
+    return jsonb_build_object(
+        'seq', beyond,
+        'count', least(cardinality(seqs), max),
+        'answer', jsonb_build_object(
+            'has_new', cardinality(seqs) > 0,
+            'count', least(cardinality(seqs), max),
+            'messages', chat._longpoll_messages(reader, thread, seqs[1:max]),
+            'has_more', cardinality(seqs) > max));
+end
+$$;
+
+COMMENT ON FUNCTION chat.longpoll_messages(reader bigint, thread bigint, last_message bigint, after_seq bigint, max integer) IS 'A thread''s messages after one, ascending, and the number that the wait for more goes on from.';
+
+CREATE FUNCTION chat.longpoll_presence(reader bigint, partners bigint[], here bigint[], shown text[], idle double precision[]) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'presence',
+        coalesce(jsonb_agg(
+            jsonb_build_object(
+                'partner_id', u.id,
+                'name', u.full_name,
+                'status', s.status,
+                'last_seen', to_char(
+                    case
+                        when s.status = 'offline' then u.last_seen_at
+                        else now() - make_interval(secs => a.idle)
+                    end at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
+            order by p.nth), '[]'))
+    from (
+        select q.id, min(q.nth) as nth
+        from unnest(partners) with ordinality q (id, nth)
+        group by q.id
+    ) p
+    join chat.users u on u.id = p.id
+    left join unnest(here, shown, idle) a (id, shown, idle) on a.id = u.id
+    cross join lateral (
+        select case
+            when a.id is null or not u.active then 'offline'
+            else coalesce(a.shown, u.status, 'online')
+        end as status
+    ) s
+    where u.id = reader
+        or exists (
+            select
+            from chat.members mine
+            join chat.members theirs on theirs.thread_id = mine.thread_id
+            where mine.user_id = reader
+                and theirs.user_id = u.id);
+$$;
+
+COMMENT ON FUNCTION chat.longpoll_presence(reader bigint, partners bigint[], here bigint[], shown text[], idle double precision[]) IS 'Presence of users who share a thread with the reader; others are left out. `here`: known to be here, with what they show (null: what they said) and for how long they have been silent.';
+
+CREATE FUNCTION chat.longpoll_read(reader bigint, thread bigint) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    marked bigint := 0;
+    one bigint;
+begin
+    if thread is not null then
+        marked := (chat.mark_read(reader, thread) ->> 'marked_count')::bigint;
+    else
+        -- always in the same order: two devices at it at once must not wait for each other
+        for one in
+            select n.thread_id
+            from chat.unread_counts n
+            where n.user_id = reader
+                and n.unread > 0
+            order by n.thread_id
+        loop
+            marked := marked + (chat.mark_read(reader, one) ->> 'marked_count')::bigint;
+        end loop;
+    end if;
+    return jsonb_build_object('success', true, 'marked_count', marked);
+end
+$$;
+
+COMMENT ON FUNCTION chat.longpoll_read(reader bigint, thread bigint) IS 'Marks a thread as read, or all threads of the reader (null); how many messages that covered.';
+
+CREATE FUNCTION chat.longpoll_recount(sessions text[], readers bigint[], states jsonb[], pair_nths bigint[], pair_threads bigint[]) RETURNS TABLE(nth bigint, answer jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    checked timestamptz := now();
+    nths bigint[];
+    new_states jsonb[];
+    changes jsonb[];
+begin
+    select array_agg(n.nth order by n.nth),
+        array_agg(n.state order by n.nth),
+        array_agg(n.threads order by n.nth)
+    into nths, new_states, changes
+    from (
+        select a.nth,
+            (a.state - array_agg(d.thread::text))
+                || coalesce(jsonb_object_agg(d.thread, d.value) filter (where d.value is not null), '{}') as state,
+            jsonb_agg(d.thread) as threads
+        from unnest(states) with ordinality a (state, nth)
+        join lateral (
+            select p.thread,
+                case when n.unread > 0 then jsonb_build_array(n.unread, t.last_seq) end as value
+            from unnest(pair_nths, pair_threads) p (nth, thread)
+            left join lateral (
+                select u.unread
+                from chat.unread_counts u
+                where u.user_id = readers[a.nth]
+                    and u.thread_id = p.thread
+            ) n on true
+            left join chat.threads t on t.id = p.thread
+            where p.nth = a.nth
+        ) d on d.value is distinct from a.state -> d.thread::text
+        group by a.nth, a.state
+    ) n;
+
+    perform chat._longpoll_given(
+        array(select sessions[n.nth] from unnest(nths) with ordinality n (nth, place) order by n.place),
+        array(select readers[n.nth] from unnest(nths) with ordinality n (nth, place) order by n.place),
+        new_states,
+        checked);
+
+    return query
+    select n.nth,
+        chat._longpoll_update(
+            readers[n.nth],
+            array(select t.id::bigint from jsonb_array_elements_text(n.threads) t (id)),
+            n.state,
+            checked)
+    from unnest(nths, new_states, changes) n (nth, state, threads);
+end
+$$;
+
+COMMENT ON FUNCTION chat.longpoll_recount(sessions text[], readers bigint[], states jsonb[], pair_nths bigint[], pair_threads bigint[]) IS 'Counts changed threads again for many waiting polls; a row for each (from 1) whose state differs now.';
+
+CREATE FUNCTION chat.longpoll_send(sender bigint, thread bigint, content text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    sent bigint;
+    nth bigint;
+begin
+    if not chat.member_of(sender, thread) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+
+    insert into chat.messages as m (thread_id, sender_id, content)
+    values (longpoll_send.thread, longpoll_send.sender, longpoll_send.content)
+    returning m.id, m.seq
+    into sent, nth;
+
+    return jsonb_build_object(
+        'success', true,
+        'message_id', sent,
+        'message', chat._longpoll_messages(sender, thread, array[nth]) -> 0);
+end
+$$;
+
+COMMENT ON FUNCTION chat.longpoll_send(sender bigint, thread bigint, content text) IS 'Adds a message of a member; RC403 for anyone else.';
+
+CREATE FUNCTION chat.longpoll_threads(reader bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'threads',
+        coalesce(jsonb_agg(
+            jsonb_build_object(
+                'thread_id', t.id,
+                'thread_name', chat._longpoll_thread_name(t.id, reader),
+                'thread_type', t.kind,
+                'unread_count', n.unread,
+                'last_message_id', l.id,
+                'last_message', l.content,
+                'last_message_date', to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+                'partners', p.partners)
+            order by t.updated_at desc, t.id desc), '[]'))
+    from chat.members m
+    join chat.threads t on t.id = m.thread_id
+    join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
+    left join lateral (
+        select x.id, x.content, x.created_at
+        from chat.messages x
+        where x.thread_id = t.id
+            and x.deleted_at is null
+        order by x.seq desc
+        limit 1
+    ) l on true
+    cross join lateral (
+        select jsonb_agg(jsonb_build_object('partner_id', u.id, 'name', u.full_name) order by u.id) as partners
+        from chat.members o
+        join chat.users u on u.id = o.user_id
+        where o.thread_id = t.id
+    ) p
+    where m.user_id = reader;
+$$;
+
+COMMENT ON FUNCTION chat.longpoll_threads(reader bigint) IS 'The threads of a user, newest activity first, each with its members, last message and unread count.';
+
+CREATE FUNCTION chat.longpoll_typing(reader bigint, thread bigint, typists bigint[]) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if not chat.member_of(reader, thread) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+    return (
+        select jsonb_build_object(
+            'thread_id', thread,
+            'typing_users', coalesce(
+                jsonb_agg(jsonb_build_object('partner_id', u.id, 'name', u.full_name) order by t.nth), '[]'))
+        from unnest(typists) with ordinality t (id, nth)
+        join chat.users u on u.id = t.id
+        where u.id <> reader);
+end
+$$;
+
+COMMENT ON FUNCTION chat.longpoll_typing(reader bigint, thread bigint, typists bigint[]) IS 'Names who types in a thread, in the order given, without the reader.';
+
+CREATE FUNCTION chat.longpoll_updates(reader bigint, session text, last_check timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    checked timestamptz := now();
+    given chat.poll_states;
+    state jsonb;
+    changed bigint[];
+begin
+    select s.*
+    into given
+    from chat.poll_states s
+    where s.session = longpoll_updates.session
+        and s.user_id = reader;
+    state := chat._longpoll_state(reader);
+
+    if last_check is null or last_check = given.last_check then
+        select coalesce(array_agg(k.thread::bigint), '{}')
+        into changed
+        from (
+            select jsonb_object_keys(state)
+            union
+            select jsonb_object_keys(given.state)
+        ) k (thread)
+        where state -> k.thread is distinct from given.state -> k.thread;
+        checked := coalesce(given.last_check, checked);
+    else
+        changed := chat._longpoll_since(reader, last_check, state);
+    end if;
+
+    if cardinality(changed) > 0 then
+        checked := now();
+        perform chat._longpoll_given(array[session], array[reader], array[state], checked);
+        return jsonb_build_object('answer', chat._longpoll_update(reader, changed, state, checked));
+    end if;
+    return jsonb_build_object(
+        'state', state,
+        -- what a wait that ends without news answers: nothing in it changes meanwhile
+        'quiet', jsonb_build_object(
+            'has_updates', false,
+            'unread_count', chat._longpoll_unread(state),
+            'threads_with_updates', '[]'::jsonb,
+            'last_check', to_char(checked at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')));
+end
+$$;
+
+COMMENT ON FUNCTION chat.longpoll_updates(reader bigint, session text, last_check timestamp with time zone) IS 'The update that a session lacks, which is noted as given; without one, the state to wait with.';
+
+CREATE FUNCTION chat.mark_delivered(reader bigint, thread bigint, upto bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    mark bigint;
+begin
+    if not chat.member_of(reader, mark_delivered.thread) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+    select x.seq into mark from chat.messages x where x.id = upto and x.thread_id = mark_delivered.thread;
+    if not found then
+        raise exception 'No such message in this thread' using errcode = 'RC404';
+    end if;
+
+    update chat.members m
+    set last_delivered_seq = mark
+    where m.thread_id = mark_delivered.thread
+        and m.user_id = reader
+        and m.last_delivered_seq < mark;
+end
+$$;
+
+COMMENT ON FUNCTION chat.mark_delivered(reader bigint, thread bigint, upto bigint) IS 'Notes that everything up to a message id has reached a device of the reader.';
+
+CREATE FUNCTION chat.mark_read(reader bigint, thread bigint, upto bigint DEFAULT NULL::bigint) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    mark bigint;
+    was bigint;
+    covered bigint := 0;
+begin
+    select m.last_read_seq
+    into was
+    from chat.members m
+    where m.thread_id = mark_read.thread
+        and m.user_id = reader
+    for no key update;
+    if not found then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+
+    if upto is null then
+        select t.last_seq into mark from chat.threads t where t.id = mark_read.thread;
+    else
+        select x.seq into mark from chat.messages x where x.id = upto and x.thread_id = mark_read.thread;
+        if not found then
+            raise exception 'No such message in this thread' using errcode = 'RC404';
+        end if;
+    end if;
+
+    if mark > was then
+        select count(*)
+        into covered
+        from chat.messages x
+        where x.thread_id = mark_read.thread
+            and x.seq > was
+            and x.seq <= mark
+            and x.sender_id is distinct from reader
+            and x.deleted_at is null;
+
+        update chat.members m
+        set last_read_seq = mark,
+            last_delivered_seq = greatest(m.last_delivered_seq, mark)
+        where m.thread_id = mark_read.thread
+            and m.user_id = reader;
+    end if;
+
+    return (
+        select jsonb_build_object('thread_id', t.uuid, 'user_id', u.uuid, 'marked_count', covered)
+        from chat.threads t, chat.users u
+        where t.id = mark_read.thread
+            and u.id = reader);
+end
+$$;
+
+COMMENT ON FUNCTION chat.mark_read(reader bigint, thread bigint, upto bigint) IS 'Moves the reader''s watermark forward, to the end or to a message id, never back; the feed tells the others.';
+
+CREATE FUNCTION chat.member_of(reader bigint, thread bigint) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select exists (
+        select from chat.members m
+        where m.thread_id = thread
+            and m.user_id = reader);
+$$;
+
+COMMENT ON FUNCTION chat.member_of(reader bigint, thread bigint) IS 'Whether a user is in a thread; false for a thread that does not exist.';
+
+CREATE FUNCTION chat.message(ref text) RETURNS bigint
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case
+        when ref ~ '^[0-9]{1,18}$' then
+            (select m.id from chat.messages m where m.id = ref::bigint)
+        when ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+            (select m.id from chat.messages m where m.uuid = ref::uuid)
+    end;
+$_$;
+
+COMMENT ON FUNCTION chat.message(ref text) IS 'The message of a uuid or integer id; null when there is none or the text is neither.';
+
+CREATE FUNCTION chat.offline_messages(OUT body json, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+    page int := least(greatest(coalesce(max, 500), 1), 5000);
+    -- fixed here: later statements see more, and leave out what this one does not see
+    here pg_snapshot := pg_current_snapshot();
+    here_at timestamptz := clock_timestamp();
+    checked timestamptz := now();
+    own xid8 := pg_current_xact_id_if_assigned();
+    by_cursor boolean := base is not null;
+    threads bigint[];
+    topics text[];
+    mark chat.check_bookmarks;
+    floor_xid xid8;
+    held_below xid8;
+    low xid8;
+    open_in_base xid8[];
+    ids bigint[];
+    messages bigint[];
+    old_rows bigint;
+    newest timestamptz;
+    more boolean;
+    from_at timestamptz;
+    from_id bigint;
+    after_at timestamptz;
+    after_id bigint;
+    began timestamptz;
+begin
+    if since is null and base is null then
+        raise exception 'last_check_time or cursor is required' using errcode = 'RC400';
+    end if;
+    threads := array(
+        select m.thread_id
+        from chat.members m
+        where m.user_id = reader);
+    topics := array(
+        select 'thread:' || t.id
+        from unnest(threads) t (id));
+
+    if not by_cursor then
+        select b.*
+        into mark
+        from chat.check_bookmarks b
+        where b.user_id = reader
+            and b.at = since;
+        if found then
+            base := mark.base;
+            base_at := mark.base_at;
+            upto := mark.upto;
+            last_id := mark.last_id;
+            from_at := mark.after_at;
+            from_id := mark.after_id;
+            began := mark.began;
+        else
+            select c.snapshot, c.at
+            into base, base_at
+            from rowcast.checkpoints c
+            where c.at <= since
+            order by c.at desc
+            limit 1;
+        end if;
+    end if;
+
+    if base is not null and from_at is null then
+        held_below := pg_snapshot_xmax(base);
+        open_in_base := array(select pg_snapshot_xip(base));
+        select pg_snapshot_xmax(c.snapshot)
+        into floor_xid
+        from rowcast.checkpoints c
+        where c.at <= offline_messages.base_at
+        order by c.at desc
+        limit 1;
+        low := least(held_below, coalesce(floor_xid, '0'::xid8));
+
+        -- Two ranges of the index (topic, xid) for each topic; compared as pairs, each topic by itself, so that no
+        -- statistics can lead the planner to wade through everybody's changes. One row more tells of more.
+        select array_agg(l.id order by l.old desc, l.id),
+            array_agg((l.key ->> 'id')::bigint order by l.old desc, l.id),
+            count(*) filter (where l.old)
+        into ids, messages, old_rows
+        from (
+            select c.id, c.key, c.old
+            from (
+                select c.id, c.xid, c.key,
+                    upto is null or pg_visible_in_snapshot(c.xid, upto) as old
+                from unnest(topics) t (topic)
+                cross join lateral (
+                    select l.id, l.xid, l.key
+                    from rowcast.changes l
+                    where (l.topic, l.xid) >= (t.topic, low)
+                        and (l.topic, l.xid) <= (t.topic, '18446744073709551615'::xid8)
+                        and (l.xid >= held_below or l.xid = any (open_in_base) or l.at > offline_messages.base_at)
+                        and l.relation = 'chat.messages'
+                        and l.op = 'INSERT'
+                    offset 0
+                ) c
+                union all
+                select c.id, c.xid, c.key,
+                    upto is null or pg_visible_in_snapshot(c.xid, upto)
+                from unnest(open_in_base) o (xid)
+                cross join unnest(topics) t (topic)
+                cross join lateral (
+                    select l.id, l.xid, l.key
+                    from rowcast.changes l
+                    where (l.topic, l.xid) >= (t.topic, o.xid)
+                        and (l.topic, l.xid) <= (t.topic, o.xid)
+                        and l.relation = 'chat.messages'
+                        and l.op = 'INSERT'
+                    offset 0
+                ) c
+                where o.xid < low
+            ) c
+            where (pg_visible_in_snapshot(c.xid, here) or c.xid = own)
+                and (last_id is null or not c.old or c.id > last_id)
+            order by c.old desc, c.id
+            limit page + 1
+        ) l;
+
+        -- asked after the read: what was pruned before it shows now
+        if exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below) then
+            if by_cursor then
+                raise exception 'resync required' using errcode = 'RC409';
+            end if;
+            base := null;
+        end if;
+    end if;
+
+    if base is null or from_at is not null then
+        -- from the tables; the position reached is that of the first page, so nothing in between is lost
+        if from_at is null then
+            base := here;
+            base_at := here_at;
+            began := checked;
+        end if;
+        upto := null;
+        last_id := null;
+
+        select array_agg(l.id order by l.created_at, l.id),
+            (array_agg(l.created_at order by l.created_at, l.id))[page]
+        into messages, after_at
+        from (
+            select m.id, m.created_at
+            from unnest(threads) t (id)
+            cross join lateral (
+                select m.id, m.created_at
+                from chat.messages m
+                where m.thread_id = t.id
+                    and (m.created_at, m.id) > (coalesce(from_at, since - interval '1 hour'),
+                        coalesce(from_id, 0))
+                order by m.created_at, m.id
+                limit page + 1
+            ) m
+            order by m.created_at, m.id
+            limit page + 1
+        ) l;
+        more := coalesce(cardinality(messages), 0) > page;
+        after_id := messages[page];
+        checked := began;
+    else
+        more := coalesce(cardinality(ids), 0) > page;
+        if not more then
+            base := here;
+            base_at := here_at;
+            upto := null;
+            last_id := null;
+        elsif old_rows = 0 then
+            -- `upto` was used up exactly: its holder has all of it
+            select pg_catalog.max(c.at)
+            into newest
+            from rowcast.changes c
+            where c.topic = any (topics)
+                and c.xid >= least(low, pg_snapshot_xmin(base))
+                and pg_visible_in_snapshot(c.xid, upto);
+            base := upto;
+            base_at := greatest(base_at, newest);
+            upto := here;
+            last_id := ids[page];
+        else
+            -- a page ends where `upto` does
+            page := least(page, old_rows);
+            upto := coalesce(upto, here);
+            last_id := ids[page];
+        end if;
+    end if;
+
+    if more then
+        checked := chat._bookmark(reader, since, base, base_at, upto, last_id, began, after_at, after_id);
+    end if;
+
+    -- a page that started from the tables has no position of its own until it is done
+    if more and after_at is not null then
+        base := null;
+        base_at := null;
+    end if;
+
+    -- json, not jsonb: the text goes to the client as it is
+    select '{"messages":[' || coalesce(string_agg(p.line, ','), '')
+        || '],"count":' || count(*)
+        || ',"has_more":' || more
+        || ',"last_check_time":"' || to_char(checked at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        || '"}'
+    into body
+    from (
+        select v.line
+        from chat.native_messages v
+        -- a sub-select, or the planner looks at every id in turn
+        where v.id = any (array(select unnest(case when more then messages[1:page] else messages end)))
+        order by v.created_at, v.id
+    ) p;
+end
+$$;
+
+COMMENT ON FUNCTION chat.offline_messages(OUT body json, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) IS 'One page of what a user missed, by time or by position, and the position to go on from. Never skips.';
+
+CREATE FUNCTION chat.profile(reader bigint, partner text, OUT person_id bigint, OUT body jsonb) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    select u.id, chat._profile(u)
+    into person_id, body
+    from chat.users u
+    where u.id = chat."user"(partner)
+        and u.active;
+    if not found then
+        raise exception 'Unknown user' using errcode = 'RC404';
+    end if;
+    if exists (
+        select
+        from chat.blocks b
+        where (b.blocker_id, b.blocked_id) in ((reader, person_id), (person_id, reader)))
+    then
+        raise exception 'Access denied' using errcode = 'RC403';
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION chat.profile(reader bigint, partner text, OUT person_id bigint, OUT body jsonb) IS 'A user as others see them, and their id for the bridge to add whether they are online; not across a block.';
+
+CREATE FUNCTION chat.rooms_history(reader bigint, room bigint, before bigint, after bigint, max integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    lower_seq bigint;
+    upper_seq bigint;
+    seqs bigint[];
+begin
+    if not chat.member_of(reader, room) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+    if before is not null then
+        select m.seq into upper_seq from chat.messages m where m.id = before and m.thread_id = room;
+        if not found then
+            raise exception 'before: no such message in this room' using errcode = 'RC404';
+        end if;
+    end if;
+    if after is not null then
+        select m.seq into lower_seq from chat.messages m where m.id = after and m.thread_id = room;
+        if not found then
+            raise exception 'after: no such message in this room' using errcode = 'RC404';
+        end if;
+    end if;
+
+    -- towards the newest after `after`, else away from it
+    if lower_seq is not null and upper_seq is null then
+        seqs := array(
+            select m.seq
+            from chat.messages m
+            where m.thread_id = room
+                and m.seq > lower_seq
+                and m.deleted_at is null
+            order by m.seq
+            limit max);
+    else
+        seqs := array(
+            select m.seq
+            from chat.messages m
+            where m.thread_id = room
+                and m.seq > coalesce(lower_seq, 0)
+                and m.seq < coalesce(upper_seq, 9223372036854775807)
+                and m.deleted_at is null
+            order by m.seq desc
+            limit max);
+    end if;
+    return chat._rooms_messages(reader, room, seqs);
+end
+$$;
+
+COMMENT ON FUNCTION chat.rooms_history(reader bigint, room bigint, before bigint, after bigint, max integer) IS 'A page of a room, ascending: the newest, those before a message id, or those after one.';
+
+CREATE FUNCTION chat.rooms_list(reader bigint, room bigint, typing_rooms bigint[], typists bigint[]) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if room is not null and not chat.member_of(reader, room) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+    return (
+        select coalesce(jsonb_agg(
+            jsonb_build_object(
+                'id', t.id,
+                'type', t.kind,
+                'name', coalesce(t.name, ''),
+                'participants', p.participants,
+                'last_message', (
+                    select chat._rooms_messages(reader, t.id, array[x.seq]) -> 0
+                    from chat.messages x
+                    where x.thread_id = t.id
+                        and x.deleted_at is null
+                    order by x.seq desc
+                    limit 1),
+                'unread_count', n.unread,
+                'updated_at', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                'created_at', to_char(t.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                'typing_user', y.users -> 0,
+                'typing_users', coalesce(y.users, '[]'))
+            order by t.updated_at desc, t.id desc), '[]')
+        from chat.members m
+        join chat.threads t on t.id = m.thread_id
+        join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
+        cross join lateral (
+            select jsonb_agg(chat._rooms_user(u) order by u.id) as participants
+            from chat.members o
+            join chat.users u on u.id = o.user_id
+            where o.thread_id = t.id
+        ) p
+        cross join lateral (
+            select jsonb_agg(chat._rooms_user(u) order by w.nth) as users
+            from unnest(typing_rooms, typists) with ordinality w (room, typist, nth)
+            join chat.users u on u.id = w.typist
+            where w.room = t.id
+                and u.id <> reader
+        ) y
+        where m.user_id = reader
+            and (rooms_list.room is null or t.id = rooms_list.room));
+end
+$$;
+
+COMMENT ON FUNCTION chat.rooms_list(reader bigint, room bigint, typing_rooms bigint[], typists bigint[]) IS 'The rooms of a user, or one of them, newest activity first; who types, the latest first, is given.';
+
+CREATE FUNCTION chat.rooms_marks(readers bigint[], rooms bigint[], reached bigint[]) RETURNS SETOF text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select to_char(
+        chat._rooms_mark(r.reader, r.room, r.reached) at time zone 'UTC',
+        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    from unnest(readers, rooms, reached) with ordinality r (reader, room, reached, nth)
+    order by r.nth;
+$$;
+
+COMMENT ON FUNCTION chat.rooms_marks(readers bigint[], rooms bigint[], reached bigint[]) IS 'Timestamps for many waiting polls that messages have answered, in one call, in the order given.';
+
+CREATE FUNCTION chat.rooms_poll(reader bigint, room bigint, since timestamp with time zone, after_seq bigint, max integer) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    beyond bigint := after_seq;
+    reached bigint;
+    seqs bigint[];
+    stamp timestamptz := now();
+begin
+    if not chat.member_of(reader, room) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+    -- fixed first: what commits between the two reads has a higher number
+    select coalesce(pg_catalog.max(m.seq), 0)
+    into reached
+    from chat.messages m
+    where m.thread_id = room;
+
+    if beyond is null and since is not null then
+        beyond := chat._rooms_seq_at(reader, room, since);
+    end if;
+    if beyond is null then
+        -- no `since`: the newest page
+        seqs := array(
+            select p.seq
+            from (
+                select m.seq
+                from chat.messages m
+                where m.thread_id = room
+                    and m.deleted_at is null
+                order by m.seq desc
+                limit max
+            ) p
+            order by p.seq);
+        beyond := reached;
+    else
+        seqs := array(
+            select m.seq
+            from chat.messages m
+            where m.thread_id = room
+                and m.seq > beyond
+                and m.deleted_at is null
+            order by m.seq
+            limit max);
+    end if;
+
+    if cardinality(seqs) > 0 then
+        reached := greatest(beyond, seqs[cardinality(seqs)]);
+        stamp := chat._rooms_mark(reader, room, reached);
+    elsif since is not null
+        and exists (
+            select
+            from chat.poll_marks p
+            where p.user_id = reader
+                and p.thread_id = room
+                and p.at = since
+                and p.at > now() - interval '1 hour')
+    then
+        -- still exact, and nothing to write
+        stamp := since;
+    end if;
+
+    return jsonb_build_object(
+        'seq', case when cardinality(seqs) > 0 then reached else beyond end,
+        'count', cardinality(seqs),
+        'timestamp', to_char(stamp at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'messages', chat._rooms_messages(reader, room, seqs));
+end
+$$;
+
+COMMENT ON FUNCTION chat.rooms_poll(reader bigint, room bigint, since timestamp with time zone, after_seq bigint, max integer) IS 'A room''s messages since a time, or after a number, ascending, with the timestamp to send next.';
+
+CREATE FUNCTION chat.rooms_send(sender bigint, room bigint, content text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    nth bigint;
+begin
+    if not chat.member_of(sender, room) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+    insert into chat.messages as m (thread_id, sender_id, content)
+    values (rooms_send.room, rooms_send.sender, rooms_send.content)
+    returning m.seq
+    into nth;
+    return chat._rooms_messages(sender, room, array[nth]) -> 0;
+end
+$$;
+
+COMMENT ON FUNCTION chat.rooms_send(sender bigint, room bigint, content text) IS 'Adds a message of a member; RC403 for anyone else.';
+
+CREATE FUNCTION chat.said(member bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select u.status
+    from chat.users u
+    where u.id = member;
+$$;
+
+COMMENT ON FUNCTION chat.said(member bigint) IS 'What a user last said of themselves; null: nothing.';
+
+CREATE FUNCTION chat.say_presence(member bigint, said text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if said is null or said not in ('online', 'away', 'offline') then
+        raise exception 'status must be online, away or offline' using errcode = 'RC400';
+    end if;
+
+    -- a heartbeat that says the same again writes nothing
+    update chat.users u
+    set status = said,
+        last_seen_at = case when said = 'offline' then now() else u.last_seen_at end
+    where u.id = member
+        and u.status is distinct from said;
+end
+$$;
+
+COMMENT ON FUNCTION chat.say_presence(member bigint, said text) IS 'Stores what a user says of themselves: online, away or offline; the last is also when they were last seen.';
+
+CREATE FUNCTION chat.seen(user_id bigint) RETURNS timestamp with time zone
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    update chat.users u
+    set last_seen_at = now()
+    where u.id = user_id
+    returning u.last_seen_at;
+$$;
+
+COMMENT ON FUNCTION chat.seen(user_id bigint) IS 'Notes when a user went offline.';
+
+CREATE FUNCTION chat.send(sender bigint, thread bigint, content text, message_type text, attachments jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    sent bigint;
+begin
+    if not chat.member_of(sender, thread) then
+        raise exception 'Not a participant' using errcode = 'RC403';
+    end if;
+    if content is null or content = '' then
+        raise exception 'content must not be empty' using errcode = 'RC400';
+    end if;
+    if jsonb_typeof(attachments) not in ('array', 'null') then
+        raise exception 'attachments must be a list' using errcode = 'RC400';
+    end if;
+
+    insert into chat.messages as m (thread_id, sender_id, content, message_type, attachments)
+    values (
+        send.thread,
+        send.sender,
+        send.content,
+        coalesce(send.message_type, 'text'),
+        coalesce(nullif(send.attachments, 'null'), '[]'))
+    returning m.id
+    into sent;
+
+    return (select v.body from chat.native_messages v where v.id = sent);
+end
+$$;
+
+COMMENT ON FUNCTION chat.send(sender bigint, thread bigint, content text, message_type text, attachments jsonb) IS 'Adds a message of a member and returns it in native form; RC403 for anyone else.';
+
+CREATE FUNCTION chat.session(session_id text) RETURNS TABLE(sub text, created_at timestamp with time zone, expires_at timestamp with time zone, topic text)
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select
+        u.uuid::text,
+        s.created_at,
+        coalesce(s.expires_at, now() + interval '1 day'),
+        'login:' || md5(s.session_id)
+    from chat.login_sessions s
+    join chat.users u on u.id = s.user_id
+    where s.session_id = $1
+        and (s.expires_at is null or s.expires_at > now());
+$_$;
+
+COMMENT ON FUNCTION chat.session(session_id text) IS 'Whose an opaque cookie session is, from and until when, and the topic that tells of its end; no row when unknown or expired.';
+
+CREATE FUNCTION chat.set_feed(reader bigint, wanted boolean) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    update chat.users u
+    set feed = wanted
+    where u.id = reader
+        and u.feed <> wanted;
+$$;
+
+COMMENT ON FUNCTION chat.set_feed(reader bigint, wanted boolean) IS 'Turns the general feed of a user on or off, on every device and node.';
+
+CREATE FUNCTION chat.thread(ref text) RETURNS bigint
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case
+        when ref ~ '^[0-9]{1,18}$' then
+            (select t.id from chat.threads t where t.id = ref::bigint)
+        when ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+            (select t.id from chat.threads t where t.uuid = ref::uuid)
+    end;
+$_$;
+
+COMMENT ON FUNCTION chat.thread(ref text) IS 'The thread of a uuid or integer id; null when there is none or the text is neither.';
+
+CREATE FUNCTION chat.threads_of(reader bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(jsonb_agg(
+        jsonb_build_object(
+            'id', t.uuid,
+            'kind', t.kind,
+            'name', t.name,
+            'unread_count', n.unread,
+            'last_message', l.body,
+            'updated_at', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'members', p.members)
+        order by t.updated_at desc, t.id desc), '[]')
+    from chat.members m
+    join chat.threads t on t.id = m.thread_id
+    join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
+    left join lateral (
+        select v.body
+        from chat.native_messages v
+        where v.thread_id = t.id
+        order by v.seq desc
+        limit 1
+    ) l on true
+    cross join lateral (
+        select jsonb_agg(
+            jsonb_build_object(
+                'user_id', u.uuid,
+                'full_name', u.full_name,
+                'role', u.role,
+                'username', u.username)
+            order by u.id) as members
+        from chat.members o
+        join chat.users u on u.id = o.user_id
+        where o.thread_id = t.id
+    ) p
+    where m.user_id = reader;
+$$;
+
+COMMENT ON FUNCTION chat.threads_of(reader bigint) IS 'The threads of a user, newest activity first, each with its last message, members and unread count.';
+
+CREATE FUNCTION chat.unread(reader bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'unread_count', coalesce(sum(c.unread), 0),
+        'threads', coalesce(jsonb_object_agg(c.thread_uuid, c.unread) filter (where c.unread > 0), '{}'))
+    from (
+        select n.thread_uuid, n.unread
+        from chat.unread_counts n
+        where n.user_id = reader
+        offset 0
+    ) c;
+$$;
+
+COMMENT ON FUNCTION chat.unread(reader bigint) IS 'Unread messages of a user: {"unread_count": n, "threads": {uuid: n}}, threads without any left out.';
+
+CREATE FUNCTION chat."user"(ref text) RETURNS bigint
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case
+        when ref ~ '^[0-9]{1,18}$' then
+            (select u.id from chat.users u where u.id = ref::bigint)
+        when ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+            (select u.id from chat.users u where u.uuid = ref::uuid)
+    end;
+$_$;
+
+COMMENT ON FUNCTION chat."user"(ref text) IS 'The user of a uuid or integer id; null when there is none or the text is neither.';
+
+CREATE FUNCTION rowcast._capture_of(relation oid) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format('rowcast._capture_%s()', w.id)
+    from rowcast.watches w
+    where w.relation = $1;
+$_$;
+
+COMMENT ON FUNCTION rowcast._capture_of(relation oid) IS 'The capture function of a watched table; null when it is not watched.';
+
+CREATE FUNCTION rowcast._columns_of(relation regclass) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select array(
+        select a.attname::text
+        from pg_attribute a
+        where a.attrelid = relation
+            and a.attnum > 0
+            and not a.attisdropped
+        order by a.attnum);
+$$;
+
+COMMENT ON FUNCTION rowcast._columns_of(relation regclass) IS 'The columns a table has now, in order.';
+
+CREATE FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) RETURNS TABLE(capture text, topic text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    name text;
+    keys text[] := rowcast._key_of(relation);
+    kind record;
+    refusal text := rowcast._refuse(relation);
+    missing text;
+    watched rowcast.watches;
+begin
+    select c.relowner,
+        c.relreplident,
+        c.relkind,
+        format('%I.%I', n.nspname, c.relname) as name,
+        pg_has_role(session_user, c.relowner, 'member') as allowed,
+        pg_has_role(c.relowner, current_user, 'member') as trusted
+    into kind
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    where c.oid = relation;
+    name := kind.name;
+
+    if refusal is not null then
+        raise exception '% %', coalesce(name, relation::text), refusal
+            using errcode = 'RC409';
+    end if;
+    if not kind.allowed then
+        raise exception 'only the owner of % may watch it', name
+            using errcode = 'RC403';
+    end if;
+    if wanted_identity is null or wanted_identity not in ('key', 'full') then
+        raise exception 'identity is ''key'' or ''full'', not %', coalesce(quote_literal(wanted_identity), 'null')
+            using errcode = 'RC400';
+    end if;
+    if wanted_topic is not null and wanted_topic !~ '^table:.' then
+        raise exception 'the topic of a watched table begins with "table:", not %', quote_literal(wanted_topic)
+            using errcode = 'RC400';
+    end if;
+    if keys is null and wanted_identity <> 'full' and kind.relreplident <> 'f' then
+        raise exception '% has no primary key', name
+            using errcode = 'RC409',
+                hint = 'Add one, or watch it with identity => ''full'': its changes then carry whole rows and no key.';
+    end if;
+
+    select w.wanted
+    into missing
+    from unnest(wanted_columns) w (wanted)
+    where not exists (
+        select
+        from pg_attribute a
+        where a.attrelid = relation
+            and a.attname = w.wanted
+            and a.attnum > 0
+            and not a.attisdropped)
+    limit 1;
+    if found or cardinality(wanted_columns) = 0 then
+        raise exception '% has no column %', name, coalesce(quote_literal(missing), 'in an empty list')
+            using errcode = 'RC400';
+    end if;
+
+    insert into rowcast.watches as w (relation, name, topic, columns, identity, key_columns, trusted, watched_columns)
+    values (
+        relation,
+        name,
+        coalesce(wanted_topic, 'table:' || name),
+        wanted_columns,
+        wanted_identity,
+        coalesce(keys, '{}'),
+        kind.trusted,
+        rowcast._columns_of(relation))
+    on conflict on constraint watches_relation do update
+    set name = excluded.name,
+        topic = excluded.topic,
+        columns = excluded.columns,
+        identity = excluded.identity,
+        key_columns = excluded.key_columns,
+        trusted = excluded.trusted,
+        watched_columns = excluded.watched_columns,
+        watched_at = clock_timestamp()
+    returning *
+    into watched;
+
+    perform rowcast._write_capture(watched);
+
+    -- who creates a trigger must be allowed to call its function
+    capture := format('rowcast._capture_%s()', watched.id);
+    topic := watched.topic;
+    execute format('revoke all on function %s from public', capture);
+    execute format('grant execute on function %s to %s', capture, kind.relowner::regrole);
+    return next;
+exception when unique_violation then
+    raise exception 'the topic % is another table''s', quote_literal(coalesce(wanted_topic, 'table:' || name))
+        using errcode = 'RC409';
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) IS 'Checks a table and its caller, notes the watch and writes its capture function. Called by watch().';
+
+CREATE FUNCTION rowcast._doctor_triggers() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select 'triggers of ' || e.relation,
+        count(t.oid) = e.wanted,
+        format('%s of %s enabled', count(t.oid), e.wanted),
+        case when count(t.oid) <> e.wanted then
+            format('alter table %s enable trigger user; if one is missing: rowcast migrate', e.relation)
+        end
+    from (values
+        ('rowcast.changes', 1),
+        ('chat.users', 4),
+        ('chat.threads', 2),
+        ('chat.members', 3),
+        ('chat.messages', 8),
+        ('chat.blocks', 2),
+        ('chat.revoked_tokens', 1),
+        ('chat.login_sessions', 1)
+    ) e (relation, wanted)
+    left join pg_trigger t
+        on t.tgrelid = to_regclass(e.relation)
+        and not t.tgisinternal
+        and t.tgenabled in ('O', 'A')
+        and (t.tgname = 'ring' or t.tgname ~ '^_[0-9]+_rowcast_')
+    group by e.relation, e.wanted;
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_triggers() IS 'The doctor''s look at the triggers of our own tables, made by functions/wiring.sql.';
+
+CREATE FUNCTION rowcast._doctor_watches() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query
+    select 'watched table ' || w.name,
+        p.problem is null,
+        coalesce(p.problem, 'captured'),
+        p.remedy
+    from rowcast.watches w
+    left join pg_class c on c.oid = w.relation
+    left join pg_namespace n on n.oid = c.relnamespace
+    join pg_namespace s on s.nspname = 'rowcast'
+    cross join lateral (
+        select to_regprocedure(format('rowcast._capture_%s()', w.id)) as capture
+    ) f
+    cross join lateral (
+        select array_agg(m.child) as children
+        from rowcast._family(w.relation) m
+    ) k
+    cross join lateral (
+        select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name
+    ) q
+    left join lateral (
+        select v.problem, v.remedy
+        from (values
+            (1, c.oid is null,
+                'the table was dropped',
+                format('select rowcast.unwatch(%s)', w.relation::oid)),
+            (2, f.capture is null,
+                'its capture function is missing',
+                format('select rowcast.watch(%L)', w.name)),
+            (3, q.name <> w.name,
+                'it is called ' || q.name || ' now',
+                format('select rowcast.watch(%L)', q.name)),
+            (4, exists (
+                    select
+                    from pg_trigger t
+                    where t.tgfoid = f.capture
+                        and t.tgenabled not in ('O', 'A')),
+                'a trigger is disabled',
+                format('alter table %s enable trigger user', w.name)),
+            (5, 4 * cardinality(k.children) > (
+                    select count(*)
+                    from pg_trigger t
+                    where t.tgfoid = f.capture
+                        and t.tgrelid = any (k.children)),
+                'a trigger is missing, or a partition was attached',
+                format('select rowcast.watch(%L)', w.name)),
+            (6, exists (
+                    select
+                    from pg_trigger t
+                    where t.tgfoid = f.capture
+                        and not t.tgrelid = any (k.children)),
+                'a partition was detached and still reports here',
+                format('select rowcast.unwatch(%L), rowcast.watch(%L)', w.name, w.name)),
+            (7, exists (
+                    select
+                    from unnest(w.columns || w.key_columns) x (name)
+                    where not exists (
+                        select
+                        from pg_attribute a
+                        where a.attrelid = w.relation
+                            and a.attname = x.name
+                            and not a.attisdropped)),
+                'a column it names is gone',
+                format('select rowcast.watch(%L), with the columns there are', w.name)),
+            (8, w.trusted and not pg_has_role(c.relowner, s.nspowner, 'member'),
+                'its new owner is not trusted with code that runs as the owner of the log',
+                format('select rowcast.watch(%L)', w.name)),
+            (9, w.identity = 'key' and c.relreplident <> 'f' and cardinality(w.key_columns) = 0,
+                'it lost its replica identity and has no key',
+                format('give it a primary key, then select rowcast.watch(%L)', w.name)),
+            (10, not w.trusted and w.columns is null and w.watched_columns <> rowcast._columns_of(w.relation),
+                'its columns were altered; this table''s are fixed at watch',
+                format('select rowcast.watch(%L)', w.name))
+        ) v (nth, is_so, problem, remedy)
+        where v.is_so
+        order by v.nth
+        limit 1
+    ) p on true;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_watches() IS 'The doctor''s look at the watched tables.';
+
+CREATE FUNCTION rowcast._failed(relation text, op text, state text, message text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    raise warning 'rowcast: a change of % (%) is missing in the log: % (%)', relation, op, message, state;
+    insert into rowcast.failures (relation, op, sqlstate, message)
+    values ($1, $2, $3, $4);
+exception when others then
+    raise warning 'rowcast: the failure could not be recorded: % (%)', sqlerrm, sqlstate;
+end
+$_$;
+
+COMMENT ON FUNCTION rowcast._failed(relation text, op text, state text, message text) IS 'Records an error of a capture function without ever raising one.';
+
+CREATE FUNCTION rowcast._family(relation regclass) RETURNS TABLE(child regclass)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with recursive family (child) as (
+        select relation::oid
+        union
+        select i.inhrelid
+        from family f
+        join pg_inherits i on i.inhparent = f.child
+    )
+    select f.child::regclass
+    from family f;
+$$;
+
+COMMENT ON FUNCTION rowcast._family(relation regclass) IS 'A table, its partitions and its inheritance children, at every depth.';
+
+CREATE FUNCTION rowcast._forget_capture(relation oid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    capture text := rowcast._capture_of(relation);
+    owned_by oid;
+begin
+    select c.relowner into owned_by from pg_class c where c.oid = relation;
+
+    -- a dropped table has no owner any more: then the owner of this schema tidies up
+    if not pg_has_role(session_user, coalesce(owned_by, current_user::regrole::oid), 'member') then
+        raise exception 'only the owner of % may unwatch it', relation::regclass
+            using errcode = 'RC403';
+    end if;
+
+    execute format('drop function if exists %s', capture);
+    delete from rowcast.watches w
+    where w.relation = _forget_capture.relation;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._forget_capture(relation oid) IS 'Drops the capture function of a table whose triggers are gone. Called by unwatch().';
+
+CREATE FUNCTION rowcast._key_of(relation regclass) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select array_agg(a.attname::text order by k.nth)
+    from (
+        select i.indrelid, i.indkey, i.indnkeyatts
+        from pg_index i
+        where i.indrelid = relation
+            and i.indisvalid
+            and (i.indisprimary or i.indisreplident)
+        order by i.indisprimary desc
+        limit 1
+    ) i
+    cross join lateral unnest(i.indkey::int2[]) with ordinality k (attnum, nth)
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where k.nth <= i.indnkeyatts;
+$$;
+
+COMMENT ON FUNCTION rowcast._key_of(relation regclass) IS 'The columns that tell rows apart: the primary key, else the replica identity index; null for none.';
+
+CREATE FUNCTION rowcast._refuse(relation regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when n.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then 'is a system table'
+        when n.nspname = 'rowcast' then 'is the bridge''s own'
+        when n.nspname = 'chat' then 'is on the feed already, under topics of its own'
+        when c.relkind in ('v', 'm') then 'is a view; watch the tables it reads'
+        when c.relkind = 'f' then 'is a foreign table: changes made elsewhere fire no trigger here'
+        when c.relkind not in ('r', 'p') then 'is not a table'
+        when c.relpersistence = 't' then 'is temporary'
+        when exists (
+            select
+            from rowcast._family(relation) f
+            join pg_class p on p.oid = f.child
+            where p.relkind = 'f') then 'has a foreign table among its children'
+        when exists (
+            select
+            from rowcast._family(relation) f
+            join pg_trigger t on t.tgrelid = f.child
+            where t.tgname like '\_900\_rowcast\_%'
+                and t.tgfoid is distinct from to_regprocedure(rowcast._capture_of(relation)))
+            then 'is watched, or has a child watched, as part of another table; unwatch that first'
+    end
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    where c.oid = relation;
+$$;
+
+COMMENT ON FUNCTION rowcast._refuse(relation regclass) IS 'Why a table cannot be watched; null when it can.';
+
+CREATE FUNCTION rowcast._ring() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    -- rung already by an earlier statement of this transaction (the setting dies with it), or asked not to
+    if current_setting('rowcast.rung', true) = 'on'
+        or current_setting('rowcast.silent', true) in ('on', 'true')
+    then
+        return null;
+    end if;
+
+    if pg_try_advisory_xact_lock(1919907683, 1) and pg_notification_queue_usage() <= 0.5 then
+        perform set_config('rowcast.rung', 'on', true);
+        perform pg_notify(
+            'rowcast',
+            format('{"v":1,"xid":"%s","at":"%s"}',
+                new.xid,
+                to_char(new.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')));
+    end if;
+    return null;
+exception when others then
+    raise warning 'rowcast: the bell failed: % (%)', sqlerrm, sqlstate;
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._ring() IS 'Deferred trigger of rowcast.changes: rings at commit unless another commit is ringing right now.';
+
+CREATE FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format('(select to_jsonb(rowcast_row.*) from (select %s) rowcast_row)', string_agg(
+        case
+            when trusted then format('(%s).%I', alias, a.attname)
+            when b.oid < 16384 then format(
+                'case when (%1$s).%2$I is not null then format(''%%s'', (%1$s).%2$I)::pg_catalog.%3$I end as %2$I',
+                alias, a.attname, b.typname)
+            else format(
+                'case when (%1$s).%2$I is not null then format(''%%s'', (%1$s).%2$I) end as %2$I',
+                alias, a.attname)
+        end,
+        ', ' order by w.nth))
+    from unnest(coalesce(columns, rowcast._columns_of(relation))) with ordinality w (wanted, nth)
+    join pg_attribute a on a.attrelid = relation and a.attname = w.wanted
+    cross join lateral (
+        -- a domain over a built-in type is that type
+        with recursive base (oid, nth) as (
+            select a.atttypid, 1
+            union all
+            select d.typbasetype, base.nth + 1
+            from base
+            join pg_type d on d.oid = base.oid and d.typtype = 'd'
+        )
+        select t.oid, t.typname
+        from base
+        join pg_type t on t.oid = base.oid
+        order by base.nth desc
+        limit 1
+    ) b;
+$_$;
+
+COMMENT ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) IS 'The SQL that makes JSON of some columns of a row (null: those there are now), running no foreign code.';
+
+CREATE TABLE rowcast.watches (
+    id integer NOT NULL,
+    relation regclass NOT NULL,
+    name text NOT NULL,
+    topic text NOT NULL,
+    columns text[],
+    identity text NOT NULL,
+    key_columns text[] NOT NULL,
+    trusted boolean NOT NULL,
+    watched_columns text[] NOT NULL,
+    watched_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT watches_identity CHECK ((identity = ANY (ARRAY['key'::text, 'full'::text])))
+);
+
+COMMENT ON TABLE rowcast.watches IS 'The tables on the feed by rowcast.watch(). See the view rowcast.watched.';
+
+COMMENT ON COLUMN rowcast.watches.id IS 'Names the capture function: rowcast._capture_<id>(). Survives dump and restore, an oid would not.';
+
+COMMENT ON COLUMN rowcast.watches.name IS 'The table''s name as written to the log; call watch again after a rename.';
+
+COMMENT ON COLUMN rowcast.watches.columns IS 'What the record holds; null: the whole row, columns added later included.';
+
+COMMENT ON COLUMN rowcast.watches.identity IS '''key'': old_record holds the key, or all of it while the table has replica identity full. ''full'': all of it.';
+
+COMMENT ON COLUMN rowcast.watches.trusted IS 'Whether the table''s owner may run code as the owner of this schema anyway; see functions/watch.sql.';
+
+COMMENT ON COLUMN rowcast.watches.watched_columns IS 'The columns the table had when it was watched.';
+
+CREATE FUNCTION rowcast._write_capture(w rowcast.watches) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    -- the whole row as it will be: columns added later show up
+    whole boolean := w.columns is null
+        and w.trusted
+        and not exists (
+            select
+            from pg_inherits i
+            join pg_class c on c.oid = i.inhparent and c.relkind = 'r'
+            where c.oid = w.relation);
+    -- long aliases: a column of the same name would hide the row
+    new_row text := case
+        when whole then 'to_jsonb(rowcast_new)'
+        else rowcast._row(w.relation, 'rowcast_new', w.columns, w.trusted)
+    end;
+    old_row text := case
+        when whole then 'to_jsonb(rowcast_old)'
+        else rowcast._row(w.relation, 'rowcast_old', w.columns, w.trusted)
+    end;
+    new_key text := 'null::jsonb';
+    old_key text := 'null::jsonb';
+    old_record text;
+begin
+    if cardinality(w.key_columns) > 0 then
+        new_key := rowcast._row(w.relation, 'rowcast_new', w.key_columns, w.trusted);
+        old_key := rowcast._row(w.relation, 'rowcast_old', w.key_columns, w.trusted);
+    end if;
+
+    -- replica identity may be altered after watch: asked at every update and delete, of the table written to
+    old_record := case
+        when w.identity = 'full' then old_row
+        else format(
+            'case when (select c.relreplident = ''f'' from pg_class c where c.oid = tg_relid) then %s else %s end',
+            old_row, old_key)
+    end;
+
+    execute format($template$
+create or replace function rowcast.%1$I()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+as $capture$
+begin
+    if tg_op = 'INSERT' then
+        insert into rowcast.changes (topic, relation, op, key, record, ring)
+        select %2$L, %3$L, 'INSERT', %4$s, %6$s, row_number() over () = 1
+        from new_rows rowcast_new;
+    elsif tg_op = 'UPDATE' then
+        -- the two transition tables hold the rows of one update at the same places, a changed key or not; a full
+        -- join is never a nested loop, however few rows this was first planned for
+        insert into rowcast.changes (topic, relation, op, key, record, old_record, ring)
+        select %2$L, %3$L, 'UPDATE', %4$s, %6$s, %7$s, p.nth = 1
+        from (select row_number() over () as nth, rowcast_new from new_rows rowcast_new) p
+        full join (select row_number() over () as nth, rowcast_old from old_rows rowcast_old) q on q.nth = p.nth
+        order by p.nth;
+    elsif tg_op = 'DELETE' then
+        insert into rowcast.changes (topic, relation, op, key, old_record, ring)
+        select %2$L, %3$L, 'DELETE', %5$s, %7$s, row_number() over () = 1
+        from old_rows rowcast_old;
+    elsif 'TRUNCATE' is distinct from (
+        -- truncating a parent truncates every child, and one row says it
+        select c.op
+        from rowcast.changes c
+        where c.topic = %2$L
+            and c.xid = pg_current_xact_id()
+        order by c.id desc
+        limit 1)
+    then
+        insert into rowcast.changes (topic, relation, op, ring)
+        values (%2$L, %3$L, 'TRUNCATE', true);
+    end if;
+    return null;
+exception when others then
+    perform rowcast._failed(%3$L, tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$capture$
+$template$,
+        '_capture_' || w.id, w.topic, w.name, new_key, old_key, new_row, old_record);
+
+    execute format('comment on function rowcast.%I() is %L',
+        '_capture_' || w.id,
+        'Capture of ' || w.name || ', written by rowcast.watch(); do not edit, watch again.');
+end
+$_$;
+
+COMMENT ON FUNCTION rowcast._write_capture(w rowcast.watches) IS 'Writes the capture function of one watch. Only the owner of the schema may.';
+
+CREATE FUNCTION rowcast.adopt(history text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    known text;
+    parts text[] := string_to_array(history, ':');
+    old_parts text[];
+begin
+    if history is null or coalesce(cardinality(parts), 0) <> 4 then
+        raise exception 'Malformed history id' using errcode = 'RC400';
+    end if;
+
+    -- the row is the lock: several bridges may start at once
+    select s.history
+    into known
+    from rowcast.state s
+    for update;
+
+    if known = history then
+        return 'same';
+    end if;
+
+    update rowcast.state s
+    set history = adopt.history,
+        adopted_at = clock_timestamp();
+
+    if known is null then
+        return 'new';
+    end if;
+
+    old_parts := string_to_array(known, ':');
+    if parts[1] = old_parts[1] and parts[3] = old_parts[3] and parts[4] = old_parts[4] then
+        return 'failover';
+    end if;
+
+    truncate rowcast.changes, rowcast.checkpoints, chat.check_bookmarks;
+    update rowcast.state
+    set pruned_below = pg_snapshot_xmax(pg_current_snapshot());
+    return 'restored';
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.adopt(history text) IS 'Compares a history id with the stored one and stores it: same, new, failover (log kept), restored (log emptied).';
+
+CREATE FUNCTION rowcast.checkpoint() RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    snap pg_snapshot;
+    taken timestamptz;
+begin
+    -- a lost checkpoint only means that the one before is used
+    perform set_config('synchronous_commit', 'off', true);
+
+    -- first the snapshot, then the clock; never the other way round
+    snap := pg_current_snapshot();
+    taken := clock_timestamp();
+
+    -- and never back, should the clock be set back
+    insert into rowcast.checkpoints (at, snapshot)
+    select greatest(taken, (select max(c.at) from rowcast.checkpoints c) + interval '1 microsecond'), snap
+    on conflict (at) do nothing;
+    return taken;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.checkpoint() IS 'Stores the current snapshot with the time after it; called every 250 ms while there is traffic.';
+
+CREATE FUNCTION rowcast.doctor() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query select * from rowcast._doctor_triggers();
+    return query select * from rowcast._doctor_watches();
+
+    return query
+    select 'capture failures',
+        f.n = 0,
+        format('%s in the last hour', f.n)
+            || coalesce('; last: ' || f.op || ' of ' || f.relation || ': ' || f.message, ''),
+        case when f.n > 0 then
+            'select * from rowcast.failures order by id desc; those changes are not in the log: clients should reload'
+        end
+    from (
+        select count(*) over () as n, x.relation, x.op, x.message
+        from rowcast.failures x
+        where x.at > clock_timestamp() - interval '1 hour'
+        union all
+        select 0, null, null, null
+        order by n desc
+        limit 1
+    ) f;
+
+    return query
+    select 'log size',
+        l.log_bytes < 10737418240,
+        format('%s, since %s', pg_size_pretty(l.log_bytes), coalesce(l.oldest_change_at::text, 'no change yet')),
+        case when l.log_bytes >= 10737418240 then
+            'keep less, or look at the check "open transactions": they hold back pruning'
+        end
+    from rowcast.lag l;
+
+    -- others' transactions show their start only to pg_read_all_stats; the age of the log's edge shows to all
+    return query
+    select 'open transactions',
+        coalesce(o.age < interval '1 hour', true),
+        coalesce('the oldest is open for ' || o.age || ', pid ' || o.pid || ', ' || o.usename, 'none to be seen'),
+        case when o.age >= interval '1 hour' then
+            format('it holds back pruning: finish it, or select pg_terminate_backend(%s)', o.pid)
+        end
+    from (values (1)) one
+    left join lateral (
+        select date_trunc('second', clock_timestamp() - a.xact_start) as age, a.pid, a.usename
+        from pg_stat_activity a
+        where a.datname = current_database()
+            and a.pid <> pg_backend_pid()
+            and a.xact_start is not null
+            and a.backend_type = 'client backend'
+        order by a.xact_start
+        limit 1
+    ) o on true;
+
+    return query
+    select 'prepared transactions',
+        coalesce(p.age < interval '1 hour', true),
+        coalesce('the oldest, ' || quote_literal(p.gid) || ', waits for ' || p.age, 'none'),
+        case when p.age >= interval '1 hour' then
+            format('commit prepared %L, or rollback prepared %L', p.gid, p.gid)
+        end
+    from (values (1)) one
+    left join lateral (
+        select date_trunc('second', clock_timestamp() - x.prepared) as age, x.gid
+        from pg_prepared_xacts x
+        where x.database = current_database()
+        order by x.prepared
+        limit 1
+    ) p on true;
+
+    return query
+    select 'notification queue',
+        q.used < 0.1,
+        format('%s %% full', round((100 * q.used)::numeric, 1)),
+        case when q.used >= 0.1 then
+            'a session that listens is idle in a transaction; above 50 % the bell is silent and bridges poll. '
+                'See pg_stat_activity for "idle in transaction"'
+        end
+    from pg_notification_queue_usage() q (used);
+
+    return query
+    select 'checkpoints',
+        coalesce(l.checkpoint_at >= l.newest_change_at - interval '5 seconds', l.newest_change_at is null)
+            or l.newest_change_at > clock_timestamp() - interval '5 seconds',
+        coalesce('the newest is of ' || l.checkpoint_at, 'none yet'),
+        case when coalesce(l.checkpoint_at < l.newest_change_at - interval '5 seconds', l.newest_change_at is not null)
+            then 'no bridge follows the log: start one (rowcast serve)'
+        end
+    from rowcast.lag l;
+
+    return query
+    select 'history',
+        l.history is not distinct from rowcast.history() or l.history is null,
+        coalesce(l.history, 'not adopted by a bridge yet'),
+        case when l.history <> rowcast.history() then
+            'the database was failed over or restored: a bridge adopts it when it starts'
+        end
+    from rowcast.lag l;
+
+    return query
+    select 'permissions',
+        p.lacking is null,
+        coalesce('lacking: ' || p.lacking, 'this role can read and keep the log'),
+        case when p.lacking is not null then
+            'connect as the role that ran migrate, or grant what sql/grants.sql lists'
+        end
+    from (
+        select string_agg(x.what, ', ') as lacking
+        from (values
+            ('select on rowcast.changes', has_table_privilege('rowcast.changes', 'select')),
+            ('delete on rowcast.changes', has_table_privilege('rowcast.changes', 'delete')),
+            ('insert on rowcast.checkpoints', has_table_privilege('rowcast.checkpoints', 'insert')),
+            ('insert on rowcast.nodes', has_table_privilege('rowcast.nodes', 'insert')),
+            ('insert on chat.messages', has_table_privilege('chat.messages', 'insert')),
+            ('update on chat.members', has_table_privilege('chat.members', 'update')),
+            ('execute on rowcast.checkpoint()', has_function_privilege('rowcast.checkpoint()', 'execute'))
+        ) x (what, has)
+        where not x.has
+    ) p;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.doctor() IS 'Every precondition that SQL can check: name, whether it holds, what was found, what to do.';
+
+CREATE FUNCTION rowcast.echo(token text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select pg_notify('rowcast_echo', token);
+$$;
+
+COMMENT ON FUNCTION rowcast.echo(token text) IS 'Sends the token to whoever listens on rowcast_echo: the bridge proves that its listener hears.';
+
+CREATE FUNCTION rowcast.goodbye(id uuid) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    delete from rowcast.nodes n
+    where n.id = $1;
+$_$;
+
+COMMENT ON FUNCTION rowcast.goodbye(id uuid) IS 'Takes a bridge off the list when it stops cleanly.';
+
+CREATE FUNCTION rowcast.heartbeat(id uuid, name text, version text, started_at timestamp with time zone, counts jsonb) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    insert into rowcast.nodes as n (id, name, version, started_at, seen_at, counts)
+    values ($1, $2, $3, $4, clock_timestamp(), coalesce($5, '{}'))
+    on conflict (id) do update
+    set name = excluded.name,
+        version = excluded.version,
+        started_at = excluded.started_at,
+        seen_at = excluded.seen_at,
+        counts = excluded.counts;
+
+    delete from rowcast.nodes n
+    where n.seen_at < clock_timestamp() - interval '1 day';
+$_$;
+
+COMMENT ON FUNCTION rowcast.heartbeat(id uuid, name text, version text, started_at timestamp with time zone, counts jsonb) IS 'Says that a bridge lives and what it counts; forgets those not heard of for a day.';
+
+CREATE FUNCTION rowcast.history() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select format('%s:%s:%s:%s',
+        (select s.system_identifier from pg_control_system() s),
+        -- pg_control_checkpoint() lags behind a promotion, the name of the current WAL file does not
+        substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+        (select d.oid from pg_database d where d.datname = current_database()),
+        'rowcast.changes'::regclass::oid);
+$$;
+
+COMMENT ON FUNCTION rowcast.history() IS 'system_identifier:timeline:database oid:log oid. A cursor of another history is refused.';
+
+CREATE FUNCTION rowcast.prune(keep interval, batch integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    boundary_at timestamptz;
+    boundary xid8;
+    pruned bigint;
+begin
+    if not pg_try_advisory_xact_lock(1919907683, 2) then
+        return 0;
+    end if;
+    perform set_config('synchronous_commit', 'off', true);
+
+    -- the newest checkpoint older than `keep` stays: it is the one that times just inside `keep` need
+    select c.at, pg_snapshot_xmin(c.snapshot)
+    into boundary_at, boundary
+    from rowcast.checkpoints c
+    where c.at < clock_timestamp() - keep
+    order by c.at desc
+    limit 1;
+
+    if boundary is null then
+        return 0;
+    end if;
+
+    update rowcast.state s
+    set pruned_below = boundary
+    where s.pruned_below < boundary;
+
+    delete from rowcast.changes c
+    using (
+        select d.xid, d.id
+        from rowcast.changes d
+        where d.xid < boundary
+        order by d.xid, d.id
+        limit batch
+    ) old
+    where c.xid = old.xid
+        and c.id = old.id;
+    get diagnostics pruned = row_count;
+
+    if pruned < batch then
+        delete from rowcast.checkpoints c
+        where c.at < boundary_at;
+
+        delete from chat.check_bookmarks b
+        where b.at < clock_timestamp() - interval '1 day';
+
+        delete from chat.revoked_tokens t
+        where t.expires_at < clock_timestamp() - interval '1 day';
+
+        delete from rowcast.failures f
+        where f.at < clock_timestamp() - interval '30 days';
+    end if;
+    return pruned;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.prune(keep interval, batch integer) IS 'Deletes one batch of the log older than `keep`; 0: done, or another node is at it.';
+
+CREATE FUNCTION rowcast.unwatch(relation regclass) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    capture text;
+    attached record;
+begin
+    capture := rowcast._capture_of(relation);
+    if capture is null then
+        return false;
+    end if;
+
+    for attached in
+        select t.tgname, t.tgrelid::regclass as child
+        from pg_trigger t
+        where t.tgfoid = to_regprocedure(capture)
+    loop
+        execute format('drop trigger %I on %s', attached.tgname, attached.child);
+    end loop;
+    perform rowcast._forget_capture(relation);
+    return true;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.unwatch(relation regclass) IS 'Takes a table off the feed; false when it was not on it. For a dropped table: rowcast.unwatch(<oid>).';
+
+CREATE FUNCTION rowcast.watch(relation regclass, topic text DEFAULT NULL::text, columns text[] DEFAULT NULL::text[], identity text DEFAULT 'key'::text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    capture text;
+    logged text;
+    member record;
+    event record;
+begin
+    select d.capture, d.topic
+    into capture, logged
+    from rowcast._define_capture(relation, topic, columns, identity) d;
+
+    for member in
+        select f.child
+        from rowcast._family(relation) f
+    loop
+        for event in
+            select *
+            from (values
+                ('_900_rowcast_insert', 'insert', 'referencing new table as new_rows'),
+                ('_900_rowcast_update', 'update', 'referencing old table as old_rows new table as new_rows'),
+                ('_900_rowcast_delete', 'delete', 'referencing old table as old_rows'),
+                ('_900_rowcast_truncate', 'truncate', '')
+            ) e (name, op, rows)
+        loop
+            if not exists (
+                select
+                from pg_trigger t
+                where t.tgrelid = member.child
+                    and t.tgname = event.name
+                    and t.tgfoid = capture::regprocedure)
+            then
+                execute format(
+                    'create trigger %I after %s on %s %s for each statement execute function %s',
+                    event.name, event.op, member.child, event.rows, capture);
+            end if;
+        end loop;
+    end loop;
+    return logged;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.watch(relation regclass, topic text, columns text[], identity text) IS 'Puts a table on the feed and returns its topic, table:<schema>.<name> unless given. Repeatable.';
+
+CREATE TABLE chat.blocks (
+    blocker_id bigint NOT NULL,
+    blocked_id bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT blocks_not_oneself CHECK ((blocker_id <> blocked_id))
+);
+
+COMMENT ON TABLE chat.blocks IS 'Who does not want to hear from whom; a block refuses both ways.';
+
+CREATE TABLE chat.check_bookmarks (
+    user_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    base pg_snapshot NOT NULL,
+    base_at timestamp with time zone NOT NULL,
+    upto pg_snapshot,
+    last_id bigint,
+    began timestamp with time zone,
+    after_at timestamp with time zone,
+    after_id bigint
+);
+
+COMMENT ON TABLE chat.check_bookmarks IS 'What a last_check_time that was handed out with has_more stands for. Losing a row only repeats messages.';
+
+COMMENT ON COLUMN chat.check_bookmarks.at IS 'The last_check_time that was handed out, unique for the user.';
+
+COMMENT ON COLUMN chat.check_bookmarks.began IS 'Sync from the tables (beyond the log): when its first page was read.';
+
+COMMENT ON COLUMN chat.check_bookmarks.after_at IS 'Sync from the tables: created_at of the last message given.';
+
+CREATE TABLE chat.messages (
+    id bigint NOT NULL,
+    uuid uuid DEFAULT gen_random_uuid() NOT NULL,
+    thread_id bigint NOT NULL,
+    seq bigint NOT NULL,
+    sender_id bigint,
+    content text NOT NULL,
+    message_type text DEFAULT 'text'::text NOT NULL,
+    attachments jsonb DEFAULT '[]'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    edited_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    CONSTRAINT messages_attachments_are_a_list CHECK ((jsonb_typeof(attachments) = 'array'::text))
+);
+
+COMMENT ON TABLE chat.messages IS 'What was said. insert into chat.messages (thread_id, sender_id, content) is all it takes.';
+
+COMMENT ON COLUMN chat.messages.seq IS 'Gapless number within the thread, in commit order; given by a trigger, whatever the writer says.';
+
+COMMENT ON COLUMN chat.messages.sender_id IS 'Null: the system speaks.';
+
+COMMENT ON COLUMN chat.messages.content IS 'As sent, any length; the limit of 2,000 characters is the APIs'', not the table''s.';
+
+COMMENT ON COLUMN chat.messages.edited_at IS 'Set by itself when `content` is updated.';
+
+COMMENT ON COLUMN chat.messages.deleted_at IS 'Set: the message is gone for clients, its number stays.';
+
+CREATE TABLE chat.threads (
+    id bigint NOT NULL,
+    uuid uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text DEFAULT 'chat'::text NOT NULL,
+    name text,
+    direct_key text,
+    last_seq bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT threads_kind CHECK ((kind = ANY (ARRAY['chat'::text, 'group'::text, 'sms'::text])))
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE chat.threads IS 'A thread, room or conversation: one thing. Its row is locked by whoever adds a message, until they commit.';
+
+COMMENT ON COLUMN chat.threads.direct_key IS '''<lower user id>:<higher>'' for the one direct thread of two people; see chat.direct_thread().';
+
+COMMENT ON COLUMN chat.threads.last_seq IS 'The seq of the newest message; moved by the numbering trigger only. Not on the feed, not indexed (cheap updates).';
+
+COMMENT ON COLUMN chat.threads.updated_at IS 'When the newest message was added, else when the thread was made.';
+
+CREATE VIEW chat.conversation_messages AS
+ SELECT m.id,
+    m.thread_id,
+    m.seq,
+    m.sender_id,
+    m.created_at,
+    jsonb_build_object('id', m.uuid, 'conversationId', t.uuid, 'senderId', u.uuid, 'content', m.content, 'messageType', m.message_type, 'createdAt', to_char((m.created_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text), 'isRead', false) AS body
+   FROM ((chat.messages m
+     JOIN chat.threads t ON ((t.id = m.thread_id)))
+     LEFT JOIN chat.users u ON ((u.id = m.sender_id)))
+  WHERE (m.deleted_at IS NULL);
+
+COMMENT ON VIEW chat.conversation_messages IS 'Messages that are not deleted, each as the JSON of the conversations dialect, unread.';
+
+CREATE TABLE chat.members (
+    thread_id bigint NOT NULL,
+    user_id bigint NOT NULL,
+    last_read_seq bigint DEFAULT 0 NOT NULL,
+    last_delivered_seq bigint DEFAULT 0 NOT NULL,
+    joined_at timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE chat.members IS 'Who is in which thread, and how far they have read. Deleting a row takes effect on live sockets.';
+
+COMMENT ON COLUMN chat.members.last_read_seq IS 'Everything up to here is read; moves forward only.';
+
+COMMENT ON COLUMN chat.members.last_delivered_seq IS 'Everything up to here has reached a device of theirs; moves forward only.';
+
+CREATE VIEW chat.conversation_watermarks AS
+ SELECT m.user_id,
+    m.thread_id,
+    m.last_read_seq AS mine,
+    ( SELECT min(o.last_read_seq) AS min
+           FROM chat.members o
+          WHERE ((o.thread_id = m.thread_id) AND (o.user_id <> m.user_id))) AS others
+   FROM chat.members m;
+
+COMMENT ON VIEW chat.conversation_watermarks IS 'For each membership how far its user has read, and how far all others have.';
+
+CREATE VIEW chat.direct_messages AS
+ SELECT m.id,
+    m.thread_id,
+    m.seq,
+    m.created_at,
+    jsonb_build_object('id', m.uuid, 'sender_id', s.uuid, 'receiver_id', r.uuid, 'content', m.content, 'is_read', COALESCE((w.last_read_seq >= m.seq), false), 'created_at', to_char((m.created_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text)) AS body
+   FROM ((((chat.messages m
+     JOIN chat.threads t ON (((t.id = m.thread_id) AND (t.direct_key IS NOT NULL))))
+     LEFT JOIN chat.users s ON ((s.id = m.sender_id)))
+     LEFT JOIN chat.users r ON ((r.id =
+        CASE m.sender_id
+            WHEN (split_part(t.direct_key, ':'::text, 1))::bigint THEN (split_part(t.direct_key, ':'::text, 2))::bigint
+            WHEN (split_part(t.direct_key, ':'::text, 2))::bigint THEN (split_part(t.direct_key, ':'::text, 1))::bigint
+            ELSE NULL::bigint
+        END)))
+     LEFT JOIN chat.members w ON (((w.thread_id = m.thread_id) AND (w.user_id = r.id))))
+  WHERE (m.deleted_at IS NULL);
+
+COMMENT ON VIEW chat.direct_messages IS 'Messages of direct threads that are not deleted, each as the JSON of the direct dialect.';
+
+CREATE TABLE chat.gaps (
+    thread_id bigint NOT NULL,
+    seq bigint NOT NULL
+);
+
+COMMENT ON TABLE chat.gaps IS 'Numbers whose message row was deleted, so that unread counts are a subtraction and not a scan.';
+
+CREATE TABLE chat.login_sessions (
+    session_id text NOT NULL,
+    user_id bigint NOT NULL,
+    expires_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE chat.login_sessions IS 'Opaque cookie sessions of the host application; a delete closes their live sockets.';
+
+COMMENT ON COLUMN chat.login_sessions.session_id IS 'The secret itself. It never reaches the log, only its md5 does.';
+
+COMMENT ON COLUMN chat.login_sessions.expires_at IS 'Null: until deleted.';
+
+COMMENT ON COLUMN chat.login_sessions.created_at IS 'When it was issued: a session from before the user''s tokens_valid_after is refused like a token.';
+
+ALTER TABLE chat.messages ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME chat.messages_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE VIEW chat.native_messages AS
+ SELECT m.id,
+    m.thread_id,
+    m.seq,
+    m.sender_id,
+    m.created_at,
+    l.line,
+    (l.line)::jsonb AS body
+   FROM (((chat.messages m
+     CROSS JOIN LATERAL ( SELECT (('","thread_id":"'::text || x.uuid) || '","sender_id":'::text) AS part
+           FROM chat.threads x
+          WHERE (x.id = m.thread_id)
+         OFFSET 0) t)
+     LEFT JOIN LATERAL ( SELECT (('"'::text || x.uuid) || '"'::text) AS id,
+            (json_build_object('full_name', x.full_name, 'role', x.role))::text AS sender
+           FROM chat.users x
+          WHERE (x.id = m.sender_id)
+         OFFSET 0) u ON (true))
+     CROSS JOIN LATERAL ( SELECT ((((((((((('{"id":"'::text || m.uuid) || t.part) || COALESCE(u.id, 'null'::text)) || ',"content":'::text) || (to_json(m.content))::text) ||
+                CASE m.message_type
+                    WHEN 'text'::text THEN ',"message_type":"text","created_at":"'::text
+                    ELSE ((',"message_type":'::text || (to_json(m.message_type))::text) || ',"created_at":"'::text)
+                END) || to_char((m.created_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text)) || '","sender":'::text) || COALESCE(u.sender, 'null'::text)) ||
+                CASE
+                    WHEN (m.edited_at IS NULL) THEN ''::text
+                    ELSE ((',"edited_at":"'::text || to_char((m.edited_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text)) || '"'::text)
+                END) ||
+                CASE
+                    WHEN (m.attachments = '[]'::jsonb) THEN '}'::text
+                    ELSE ((',"attachments":'::text || (m.attachments)::text) || '}'::text)
+                END) AS line) l)
+  WHERE (m.deleted_at IS NULL);
+
+COMMENT ON VIEW chat.native_messages IS 'Messages that are not deleted, each as the JSON of the native dialect: `line` as text, `body` as jsonb.';
+
+CREATE TABLE chat.poll_marks (
+    user_id bigint NOT NULL,
+    thread_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    seq bigint NOT NULL
+);
+
+COMMENT ON TABLE chat.poll_marks IS 'What a timestamp that a poll of one thread handed out stands for. Losing a row only repeats messages.';
+
+COMMENT ON COLUMN chat.poll_marks.at IS 'The timestamp handed out; never whole milliseconds, so that no browser''s clock makes the same one.';
+
+COMMENT ON COLUMN chat.poll_marks.seq IS 'The number of the last message that its holder has.';
+
+CREATE TABLE chat.poll_states (
+    session text NOT NULL,
+    user_id bigint NOT NULL,
+    state jsonb NOT NULL,
+    last_check timestamp with time zone NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE chat.poll_states IS 'The unread state that a session of long polls was last given. Losing a row only repeats an update.';
+
+COMMENT ON COLUMN chat.poll_states.session IS 'A hash of the session id or token; the secret itself is not stored here.';
+
+COMMENT ON COLUMN chat.poll_states.state IS '{"<thread id>": [unread, last seq]} of the threads with unread messages.';
+
+COMMENT ON COLUMN chat.poll_states.last_check IS 'The `last_check` of that answer: who sends it back goes on from this state.';
+
+CREATE TABLE chat.revoked_tokens (
+    jti text NOT NULL,
+    user_id bigint,
+    expires_at timestamp with time zone
+);
+
+COMMENT ON TABLE chat.revoked_tokens IS 'Tokens refused from now on; an insert closes their live sockets.';
+
+COMMENT ON COLUMN chat.revoked_tokens.expires_at IS 'When the token would have expired anyway: the row can go a day later.';
+
+ALTER TABLE chat.threads ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME chat.threads_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE VIEW chat.unread_counts AS
+ SELECT m.user_id,
+    m.thread_id,
+    t.uuid AS thread_uuid,
+        CASE
+            WHEN ((f.seq IS NULL) OR (t.last_seq <= w.seq)) THEN (0)::bigint
+            ELSE ((((t.last_seq - w.seq) - ( SELECT count(*) AS count
+               FROM chat.messages o
+              WHERE ((o.thread_id = m.thread_id) AND (o.sender_id = m.user_id) AND (o.seq > w.seq)))) - ( SELECT count(*) AS count
+               FROM chat.messages d
+              WHERE ((d.thread_id = m.thread_id) AND (d.seq > w.seq) AND (d.deleted_at IS NOT NULL) AND (d.sender_id IS DISTINCT FROM m.user_id)))) - ( SELECT count(*) AS count
+               FROM chat.gaps g
+              WHERE ((g.thread_id = m.thread_id) AND (g.seq > w.seq))))
+        END AS unread
+   FROM (((chat.members m
+     JOIN chat.threads t ON ((t.id = m.thread_id)))
+     LEFT JOIN LATERAL ( SELECT a.seq
+           FROM chat.messages a
+          WHERE (a.thread_id = m.thread_id)
+          ORDER BY a.seq
+         LIMIT 1) f ON (true))
+     CROSS JOIN LATERAL ( SELECT GREATEST(m.last_read_seq, (f.seq - 1)) AS seq) w);
+
+COMMENT ON VIEW chat.unread_counts IS 'For each membership how many messages by others are not read yet.';
+
+ALTER TABLE chat.users ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME chat.users_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rowcast.changes (
+    id bigint NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    topic text NOT NULL,
+    relation text NOT NULL,
+    op text NOT NULL,
+    key jsonb,
+    record jsonb,
+    old_record jsonb,
+    link text,
+    ring boolean DEFAULT false NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.05');
+
+COMMENT ON TABLE rowcast.changes IS 'The log: one row per committed row change and topic. Read by snapshot, never by "id greater than".';
+
+COMMENT ON COLUMN rowcast.changes.id IS 'Order within a batch. Not commit order between transactions; within a thread or a row it is.';
+
+COMMENT ON COLUMN rowcast.changes.xid IS 'The top-level transaction: a reader with snapshot S lacks what is not visible in S.';
+
+COMMENT ON COLUMN rowcast.changes.at IS 'When the row was written, not when it was committed.';
+
+COMMENT ON COLUMN rowcast.changes.topic IS 'Who may want it: thread:<id>, user:<id>, table:<schema>.<name>, token:<jti>, login:<md5>.';
+
+COMMENT ON COLUMN rowcast.changes.relation IS 'The table, schema-qualified, quoted where needed.';
+
+COMMENT ON COLUMN rowcast.changes.op IS 'INSERT, UPDATE, DELETE or TRUNCATE. No check says so: it would be parsed anew at every insert, a sixth of the cost.';
+
+COMMENT ON COLUMN rowcast.changes.key IS 'The key of the row: the new one on INSERT and UPDATE, the old one on DELETE.';
+
+COMMENT ON COLUMN rowcast.changes.record IS 'The row as it is now; null on DELETE and TRUNCATE.';
+
+COMMENT ON COLUMN rowcast.changes.old_record IS 'The row as it was: its key, or all of it under identity ''full''.';
+
+COMMENT ON COLUMN rowcast.changes.link IS '''+thread:42'': holders of `topic` get that topic too from here on; ''-thread:42'': no longer.';
+
+COMMENT ON COLUMN rowcast.changes.ring IS 'True for the first row of a statement: that one asks for the bell at commit.';
+
+ALTER TABLE rowcast.changes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rowcast.changes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rowcast.checkpoints (
+    at timestamp with time zone NOT NULL,
+    snapshot pg_snapshot NOT NULL
+);
+
+COMMENT ON TABLE rowcast.checkpoints IS 'Which transactions were finished at which time: makes a timestamp an exact cursor.';
+
+COMMENT ON COLUMN rowcast.checkpoints.at IS 'Read from the clock after the snapshot was taken, never before.';
+
+CREATE TABLE rowcast.failures (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    relation text NOT NULL,
+    op text NOT NULL,
+    sqlstate text NOT NULL,
+    message text NOT NULL
+);
+
+COMMENT ON TABLE rowcast.failures IS 'Errors of our own triggers. The write went through; its change is missing in the log.';
+
+ALTER TABLE rowcast.failures ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rowcast.failures_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rowcast.nodes (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    version text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE rowcast.nodes IS 'The running bridges, by heartbeat.';
+
+COMMENT ON COLUMN rowcast.nodes.counts IS 'What the node counts about itself: connections, subscriptions, queue lengths.';
+
+CREATE TABLE rowcast.state (
+    one boolean DEFAULT true NOT NULL,
+    history text,
+    pruned_below xid8 DEFAULT '0'::xid8 NOT NULL,
+    adopted_at timestamp with time zone,
+    CONSTRAINT state_has_one_row CHECK (one)
+);
+
+COMMENT ON TABLE rowcast.state IS 'One row: whose history the log tells, and how far back it goes.';
+
+COMMENT ON COLUMN rowcast.state.history IS 'rowcast.history() when a bridge last adopted this database; differs after a failover or a restore.';
+
+COMMENT ON COLUMN rowcast.state.pruned_below IS 'Changes of transactions below this may be gone; a cursor whose xmin is lower must resynchronise.';
+
+CREATE VIEW rowcast.lag AS
+ SELECT s.history,
+    s.pruned_below,
+    pg_total_relation_size('rowcast.changes'::regclass) AS log_bytes,
+    ( SELECT c.at
+           FROM rowcast.changes c
+          ORDER BY c.xid, c.id
+         LIMIT 1) AS oldest_change_at,
+    ( SELECT c.at
+           FROM rowcast.changes c
+          ORDER BY c.xid DESC, c.id DESC
+         LIMIT 1) AS newest_change_at,
+    k.at AS checkpoint_at,
+    (clock_timestamp() - k.at) AS checkpoint_age,
+    ( SELECT count(*) AS count
+           FROM pg_snapshot_xip(pg_current_snapshot()) pg_snapshot_xip(pg_snapshot_xip)) AS open_transactions,
+    pg_snapshot_xmin(pg_current_snapshot()) AS oldest_open_xid,
+    pg_notification_queue_usage() AS notification_queue_usage,
+    ( SELECT count(*) AS count
+           FROM rowcast.failures f
+          WHERE (f.at > (clock_timestamp() - '01:00:00'::interval))) AS failures_last_hour,
+    ( SELECT count(*) AS count
+           FROM rowcast.nodes n
+          WHERE (n.seen_at > (clock_timestamp() - '00:00:30'::interval))) AS nodes_alive
+   FROM (rowcast.state s
+     LEFT JOIN LATERAL ( SELECT c.at
+           FROM rowcast.checkpoints c
+          ORDER BY c.at DESC
+         LIMIT 1) k ON (true));
+
+COMMENT ON VIEW rowcast.lag IS 'One row: the extent of the log, its newest checkpoint, what holds back pruning, what went wrong lately.';
+
+CREATE TABLE rowcast.migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    hash text NOT NULL,
+    breaking boolean DEFAULT false NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE rowcast.migrations IS 'What `migrate` has applied: one row per file of sql/migrations, written before the file runs.';
+
+COMMENT ON COLUMN rowcast.migrations.hash IS 'Hash of the file as applied; an applied file that differs today is an error.';
+
+COMMENT ON COLUMN rowcast.migrations.breaking IS 'True where the file says "--! breaking": an older binary must not serve this database.';
+
+CREATE VIEW rowcast.watched AS
+ SELECT w.relation,
+    w.name,
+    w.topic,
+    w.columns,
+        CASE
+            WHEN (c.relreplident = 'f'::"char") THEN 'full'::text
+            ELSE w.identity
+        END AS identity,
+    w.key_columns,
+    t.n AS triggers,
+    (4 * f.n) AS triggers_wanted,
+    w.watched_at
+   FROM (((rowcast.watches w
+     LEFT JOIN pg_class c ON ((c.oid = (w.relation)::oid)))
+     CROSS JOIN LATERAL ( SELECT count(*) AS n
+           FROM (rowcast._family(w.relation) m(child)
+             JOIN pg_class k ON ((k.oid = (m.child)::oid)))) f)
+     CROSS JOIN LATERAL ( SELECT count(*) AS n
+           FROM (pg_trigger g
+             JOIN rowcast._family(w.relation) m(child) ON (((m.child)::oid = g.tgrelid)))
+          WHERE ((g.tgfoid = (to_regprocedure(format('rowcast._capture_%s()'::text, w.id)))::oid) AND (g.tgenabled = ANY (ARRAY['O'::"char", 'A'::"char"])))) t);
+
+COMMENT ON VIEW rowcast.watched IS 'The watched tables. `triggers` less than `triggers_wanted`: something was disabled or attached; watch again.';
+
+ALTER TABLE rowcast.watches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rowcast.watches_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY chat.blocks
+    ADD CONSTRAINT blocks_pkey PRIMARY KEY (blocker_id, blocked_id);
+
+ALTER TABLE ONLY chat.check_bookmarks
+    ADD CONSTRAINT check_bookmarks_pkey PRIMARY KEY (user_id, at);
+
+ALTER TABLE ONLY chat.gaps
+    ADD CONSTRAINT gaps_pkey PRIMARY KEY (thread_id, seq);
+
+ALTER TABLE ONLY chat.login_sessions
+    ADD CONSTRAINT login_sessions_pkey PRIMARY KEY (session_id);
+
+ALTER TABLE ONLY chat.members
+    ADD CONSTRAINT members_pkey PRIMARY KEY (thread_id, user_id);
+
+ALTER TABLE ONLY chat.messages
+    ADD CONSTRAINT messages_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY chat.messages
+    ADD CONSTRAINT messages_thread_seq UNIQUE (thread_id, seq);
+
+ALTER TABLE ONLY chat.messages
+    ADD CONSTRAINT messages_uuid UNIQUE (uuid);
+
+ALTER TABLE ONLY chat.poll_marks
+    ADD CONSTRAINT poll_marks_pkey PRIMARY KEY (user_id, thread_id, at);
+
+ALTER TABLE ONLY chat.poll_states
+    ADD CONSTRAINT poll_states_pkey PRIMARY KEY (session);
+
+ALTER TABLE ONLY chat.revoked_tokens
+    ADD CONSTRAINT revoked_tokens_pkey PRIMARY KEY (jti);
+
+ALTER TABLE ONLY chat.threads
+    ADD CONSTRAINT threads_direct_key UNIQUE (direct_key);
+
+ALTER TABLE ONLY chat.threads
+    ADD CONSTRAINT threads_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY chat.threads
+    ADD CONSTRAINT threads_uuid UNIQUE (uuid);
+
+ALTER TABLE ONLY chat.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY chat.users
+    ADD CONSTRAINT users_username UNIQUE (username);
+
+ALTER TABLE ONLY chat.users
+    ADD CONSTRAINT users_uuid UNIQUE (uuid);
+
+ALTER TABLE ONLY rowcast.changes
+    ADD CONSTRAINT changes_pkey PRIMARY KEY (xid, id);
+
+ALTER TABLE ONLY rowcast.checkpoints
+    ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (at);
+
+ALTER TABLE ONLY rowcast.failures
+    ADD CONSTRAINT failures_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY rowcast.migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY rowcast.nodes
+    ADD CONSTRAINT nodes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY rowcast.state
+    ADD CONSTRAINT state_pkey PRIMARY KEY (one);
+
+ALTER TABLE ONLY rowcast.watches
+    ADD CONSTRAINT watches_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY rowcast.watches
+    ADD CONSTRAINT watches_relation UNIQUE (relation);
+
+ALTER TABLE ONLY rowcast.watches
+    ADD CONSTRAINT watches_topic UNIQUE (topic);
+
+CREATE INDEX blocks_blocked ON chat.blocks USING btree (blocked_id);
+
+CREATE INDEX check_bookmarks_at ON chat.check_bookmarks USING btree (at);
+
+CREATE INDEX login_sessions_user ON chat.login_sessions USING btree (user_id);
+
+CREATE INDEX members_user ON chat.members USING btree (user_id, thread_id);
+
+CREATE INDEX messages_by_user ON chat.messages USING btree (sender_id);
+
+CREATE INDEX messages_created ON chat.messages USING btree (thread_id, created_at, id);
+
+COMMENT ON INDEX chat.messages_created IS 'Offline sync beyond the log''s retention, and "since" a time.';
+
+CREATE INDEX messages_deleted ON chat.messages USING btree (thread_id, seq) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX messages_sender ON chat.messages USING btree (thread_id, sender_id, seq);
+
+COMMENT ON INDEX chat.messages_sender IS 'Own messages past a watermark, for unread counts.';
+
+CREATE INDEX poll_marks_at ON chat.poll_marks USING btree (at);
+
+CREATE INDEX poll_marks_thread ON chat.poll_marks USING btree (thread_id);
+
+CREATE INDEX poll_states_last_check ON chat.poll_states USING btree (last_check);
+
+CREATE INDEX poll_states_user ON chat.poll_states USING btree (user_id);
+
+CREATE INDEX revoked_tokens_user ON chat.revoked_tokens USING btree (user_id);
+
+CREATE INDEX changes_topic_xid ON rowcast.changes USING btree (topic, xid);
+
+CREATE INDEX failures_at ON rowcast.failures USING btree (at);
+
+CREATE TRIGGER _100_rowcast_clear BEFORE DELETE ON chat.threads FOR EACH ROW EXECUTE FUNCTION chat._clear_thread();
+
+COMMENT ON TRIGGER _100_rowcast_clear ON chat.threads IS 'Made by Rowcast, definition d299bf2908e1ac2d7511a7fe66ae0568';
+
+CREATE TRIGGER _100_rowcast_clear BEFORE DELETE ON chat.users FOR EACH ROW EXECUTE FUNCTION chat._clear_user();
+
+COMMENT ON TRIGGER _100_rowcast_clear ON chat.users IS 'Made by Rowcast, definition 1b183b99e7ee923eb72bf9f6c00f40bf';
+
+CREATE TRIGGER _100_rowcast_count AFTER INSERT ON chat.messages REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._count_messages();
+
+COMMENT ON TRIGGER _100_rowcast_count ON chat.messages IS 'Made by Rowcast, definition f15aba3175afbf1b3cc0ca49ef182552';
+
+CREATE TRIGGER _100_rowcast_edit BEFORE UPDATE ON chat.messages FOR EACH ROW EXECUTE FUNCTION chat._edit_message();
+
+COMMENT ON TRIGGER _100_rowcast_edit ON chat.messages IS 'Made by Rowcast, definition b2f0f9ba8766b0e1b5f1fe56f4ea2d80';
+
+CREATE TRIGGER _100_rowcast_name BEFORE INSERT ON chat.users FOR EACH ROW EXECUTE FUNCTION chat._name_user();
+
+COMMENT ON TRIGGER _100_rowcast_name ON chat.users IS 'Made by Rowcast, definition f5ad67398e54830d35999b4b98b001b9';
+
+CREATE TRIGGER _100_rowcast_number BEFORE INSERT ON chat.messages FOR EACH ROW EXECUTE FUNCTION chat._number_message();
+
+COMMENT ON TRIGGER _100_rowcast_number ON chat.messages IS 'Made by Rowcast, definition dcf11c5aa7e2e2c5991f1bd6176936db';
+
+CREATE TRIGGER _800_rowcast_gaps AFTER DELETE ON chat.messages REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._note_gaps();
+
+COMMENT ON TRIGGER _800_rowcast_gaps ON chat.messages IS 'Made by Rowcast, definition f368df658b31a1df748da2ad253d718c';
+
+CREATE TRIGGER _900_rowcast_delete AFTER DELETE ON chat.blocks REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_blocks();
+
+COMMENT ON TRIGGER _900_rowcast_delete ON chat.blocks IS 'Made by Rowcast, definition a4411a757ca111a623704560c3079935';
+
+CREATE TRIGGER _900_rowcast_delete AFTER DELETE ON chat.login_sessions REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_sessions();
+
+COMMENT ON TRIGGER _900_rowcast_delete ON chat.login_sessions IS 'Made by Rowcast, definition 4ecea0578f36d239276df5e9d812c1e3';
+
+CREATE TRIGGER _900_rowcast_delete AFTER DELETE ON chat.members REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_members();
+
+COMMENT ON TRIGGER _900_rowcast_delete ON chat.members IS 'Made by Rowcast, definition b72c580974b76c9af38e0defe2b6117a';
+
+CREATE TRIGGER _900_rowcast_delete AFTER DELETE ON chat.messages REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_messages();
+
+COMMENT ON TRIGGER _900_rowcast_delete ON chat.messages IS 'Made by Rowcast, definition 4ab9397f3aa5e247864f593f4eca376f';
+
+CREATE TRIGGER _900_rowcast_delete AFTER DELETE ON chat.users REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_users();
+
+COMMENT ON TRIGGER _900_rowcast_delete ON chat.users IS 'Made by Rowcast, definition 729a584a1e0f2d38f03b803c15e04fe7';
+
+CREATE TRIGGER _900_rowcast_insert AFTER INSERT ON chat.blocks REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_blocks();
+
+COMMENT ON TRIGGER _900_rowcast_insert ON chat.blocks IS 'Made by Rowcast, definition 3536f3d032f602eb7aadb01b53e94874';
+
+CREATE TRIGGER _900_rowcast_insert AFTER INSERT ON chat.members REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_members();
+
+COMMENT ON TRIGGER _900_rowcast_insert ON chat.members IS 'Made by Rowcast, definition 2446764cb142f1e64bf9aa9b46c6abf9';
+
+CREATE TRIGGER _900_rowcast_insert AFTER INSERT ON chat.messages REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_messages();
+
+COMMENT ON TRIGGER _900_rowcast_insert ON chat.messages IS 'Made by Rowcast, definition a27f0a0d3cbac02e3cb1f7bde2bfa434';
+
+CREATE TRIGGER _900_rowcast_insert AFTER INSERT ON chat.revoked_tokens REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_tokens();
+
+COMMENT ON TRIGGER _900_rowcast_insert ON chat.revoked_tokens IS 'Made by Rowcast, definition abf4036c107d52d135e2dc52edd5a91c';
+
+CREATE TRIGGER _900_rowcast_truncate AFTER TRUNCATE ON chat.messages FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_messages();
+
+COMMENT ON TRIGGER _900_rowcast_truncate ON chat.messages IS 'Made by Rowcast, definition ceef4718c99ca0e1decb833f42bd45e2';
+
+CREATE TRIGGER _900_rowcast_update AFTER UPDATE ON chat.members REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_members();
+
+COMMENT ON TRIGGER _900_rowcast_update ON chat.members IS 'Made by Rowcast, definition b0ff98c6345e9a6c4c441d9d81d7c3af';
+
+CREATE TRIGGER _900_rowcast_update AFTER UPDATE ON chat.messages REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_messages();
+
+COMMENT ON TRIGGER _900_rowcast_update ON chat.messages IS 'Made by Rowcast, definition e755a5ba81179423a0fad5c79ad6ca67';
+
+CREATE TRIGGER _900_rowcast_update AFTER UPDATE OF name ON chat.threads FOR EACH ROW WHEN ((old.name IS DISTINCT FROM new.name)) EXECUTE FUNCTION chat._capture_thread();
+
+COMMENT ON TRIGGER _900_rowcast_update ON chat.threads IS 'Made by Rowcast, definition 6d0d54a92d5f25148c8a7aaa0ce692b4';
+
+CREATE TRIGGER _900_rowcast_update AFTER UPDATE ON chat.users REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_users();
+
+COMMENT ON TRIGGER _900_rowcast_update ON chat.users IS 'Made by Rowcast, definition b5c54545f484ec432a1c8e8476db423e';
+
+CREATE CONSTRAINT TRIGGER ring AFTER INSERT ON rowcast.changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.ring) EXECUTE FUNCTION rowcast._ring();
+
+COMMENT ON TRIGGER ring ON rowcast.changes IS 'Made by Rowcast, definition bd7a121ed76bd37c53883acee369cf19';
+
+ALTER TABLE ONLY chat.blocks
+    ADD CONSTRAINT blocks_blocked_id_fkey FOREIGN KEY (blocked_id) REFERENCES chat.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.blocks
+    ADD CONSTRAINT blocks_blocker_id_fkey FOREIGN KEY (blocker_id) REFERENCES chat.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.check_bookmarks
+    ADD CONSTRAINT check_bookmarks_user_id_fkey FOREIGN KEY (user_id) REFERENCES chat.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.gaps
+    ADD CONSTRAINT gaps_thread_id_fkey FOREIGN KEY (thread_id) REFERENCES chat.threads(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.login_sessions
+    ADD CONSTRAINT login_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES chat.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.members
+    ADD CONSTRAINT members_thread_id_fkey FOREIGN KEY (thread_id) REFERENCES chat.threads(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.members
+    ADD CONSTRAINT members_user_id_fkey FOREIGN KEY (user_id) REFERENCES chat.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.messages
+    ADD CONSTRAINT messages_sender_id_fkey FOREIGN KEY (sender_id) REFERENCES chat.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY chat.messages
+    ADD CONSTRAINT messages_thread_id_fkey FOREIGN KEY (thread_id) REFERENCES chat.threads(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.poll_marks
+    ADD CONSTRAINT poll_marks_thread_id_fkey FOREIGN KEY (thread_id) REFERENCES chat.threads(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.poll_marks
+    ADD CONSTRAINT poll_marks_user_id_fkey FOREIGN KEY (user_id) REFERENCES chat.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.poll_states
+    ADD CONSTRAINT poll_states_user_id_fkey FOREIGN KEY (user_id) REFERENCES chat.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY chat.revoked_tokens
+    ADD CONSTRAINT revoked_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES chat.users(id) ON DELETE CASCADE;
+
+REVOKE ALL ON FUNCTION chat._bookmark(reader bigint, since timestamp with time zone, base pg_snapshot, base_at timestamp with time zone, upto pg_snapshot, last_id bigint, began timestamp with time zone, after_at timestamp with time zone, after_id bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._capture_blocks() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._capture_members() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._capture_messages() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._capture_sessions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._capture_thread() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._capture_tokens() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._capture_users() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._clear_thread() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._clear_user() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._conversation_of(reader bigint, conversation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._count_messages() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._direct_peer(caller bigint, partner text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._direct_with(caller bigint, partner text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._edit_message() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._longpoll_given(sessions text[], readers bigint[], states jsonb[], checked timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._longpoll_messages(reader bigint, thread bigint, seqs bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._longpoll_since(reader bigint, since timestamp with time zone, state jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._longpoll_state(reader bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._longpoll_thread_name(thread bigint, reader bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._longpoll_unread(state jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._longpoll_update(reader bigint, threads bigint[], state jsonb, last_check timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._member_record(thread bigint, member bigint, read_seq bigint, delivered_seq bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._messages_since(thread bigint, since timestamp with time zone, max integer, OUT ids bigint[], OUT more boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._name_user() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._note_gaps() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._number_message() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._profile(person chat.users) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._rooms_mark(reader bigint, room bigint, reached bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._rooms_messages(reader bigint, room bigint, seqs bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._rooms_seq_at(reader bigint, room bigint, since timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._rooms_user(member chat.users) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._seq_of(thread bigint, message bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._user_record(member chat.users) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.admit(sub text, jti text, issued_at timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.block(caller bigint, partner text, wanted boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.conversation(reader bigint, thread bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.conversation_counts(reader bigint, OUT threads bigint[], OUT counts bigint[], OUT marks bigint[], OUT snapshot pg_snapshot) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.conversation_page(reader bigint, conversation text, before text, since timestamp with time zone, max integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.conversation_read(reader bigint, conversation text, upto text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.conversation_send(sender bigint, conversation text, content text, message_type text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.conversations(reader bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.direct_conversations(reader bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.direct_delivered(reader bigint, message text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.direct_history(reader bigint, partner text, before text, since timestamp with time zone, max integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.direct_open(caller bigint, partner text, OUT thread_id bigint, OUT thread_uuid uuid, OUT partner_id bigint, OUT partner_uuid uuid, OUT made_by xid8) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.direct_read(reader bigint, partner text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.direct_send(sender bigint, receiver text, content text, price bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.direct_thread(a bigint, b bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.direct_view(reader bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.gone(members bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.history_page(reader bigint, thread bigint, before bigint, after bigint, max integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.log_out(caller bigint, jti text, issued_at timestamp with time zone, expires_at timestamp with time zone, login text, everywhere boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.longpoll_count(reader bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.longpoll_messages(reader bigint, thread bigint, last_message bigint, after_seq bigint, max integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.longpoll_presence(reader bigint, partners bigint[], here bigint[], shown text[], idle double precision[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.longpoll_read(reader bigint, thread bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.longpoll_recount(sessions text[], readers bigint[], states jsonb[], pair_nths bigint[], pair_threads bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.longpoll_send(sender bigint, thread bigint, content text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.longpoll_threads(reader bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.longpoll_typing(reader bigint, thread bigint, typists bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.longpoll_updates(reader bigint, session text, last_check timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.mark_delivered(reader bigint, thread bigint, upto bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.mark_read(reader bigint, thread bigint, upto bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.member_of(reader bigint, thread bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.message(ref text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.offline_messages(OUT body json, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.profile(reader bigint, partner text, OUT person_id bigint, OUT body jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.rooms_history(reader bigint, room bigint, before bigint, after bigint, max integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.rooms_list(reader bigint, room bigint, typing_rooms bigint[], typists bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.rooms_marks(readers bigint[], rooms bigint[], reached bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.rooms_poll(reader bigint, room bigint, since timestamp with time zone, after_seq bigint, max integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.rooms_send(sender bigint, room bigint, content text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.said(member bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.say_presence(member bigint, said text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.seen(user_id bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.send(sender bigint, thread bigint, content text, message_type text, attachments jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.session(session_id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.set_feed(reader bigint, wanted boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.thread(ref text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.threads_of(reader bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.unread(reader bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat."user"(ref text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._capture_of(relation oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._columns_of(relation regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._doctor_triggers() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._doctor_watches() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._failed(relation text, op text, state text, message text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._family(relation regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._forget_capture(relation oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._key_of(relation regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._refuse(relation regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._ring() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._write_capture(w rowcast.watches) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.adopt(history text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.checkpoint() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.doctor() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.echo(token text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.goodbye(id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.heartbeat(id uuid, name text, version text, started_at timestamp with time zone, counts jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.history() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.prune(keep interval, batch integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.unwatch(relation regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.watch(relation regclass, topic text, columns text[], identity text) FROM PUBLIC;
+

@@ -1,0 +1,282 @@
+//! The history checker: writers, clients that come and go, trouble; then each history is held against what was committed.
+//!
+//! `ROWCAST_SEED` plays a schedule again, `ROWCAST_LONG=1` plays a long one.
+
+mod checks;
+mod dice;
+pub(crate) mod ground;
+mod inbox;
+mod movers;
+mod pollers;
+mod record;
+mod sockets;
+mod streams;
+mod trouble;
+mod verdict;
+mod world;
+mod writers;
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use tokio::{sync::watch, task::JoinSet, time::Instant};
+
+use self::{
+    dice::Dice,
+    ground::Ground,
+    inbox::{Inbox, LAST},
+    pollers::{By, Polled},
+    record::Record,
+    sockets::Line,
+    trouble::{Played, Trouble},
+    verdict::Judge,
+    world::{Ledger, World},
+    writers::Desk,
+};
+use crate::harness::app;
+
+/// How large a run is.
+struct Size {
+    world: World,
+    writers: u64,
+    sockets: i64,
+    streams: i64,
+    changes: u64,
+    trouble: Trouble,
+    /// Over how long the trouble is spread.
+    within: Duration,
+    longest: u64,
+    bulks: u64,
+}
+
+const SHORT: Size = Size {
+    // Who comes into threads and leaves them is in the long run only: its verdict on the very moment of leaving was
+    // once seen to differ from the bridge's on a machine under load, and is not understood yet.
+    world: World { users: 12, threads: 16, movers: 0 },
+    writers: 16,
+    sockets: 36,
+    streams: 4,
+    changes: 3_000,
+    trouble: Trouble { listener: 3, bridge: 1, postgres: 1, stalls: 1, cuts: 1 },
+    within: Duration::from_secs(8),
+    longest: 2_000,
+    bulks: 2,
+};
+
+const LONG: Size = Size {
+    world: World { users: 44, threads: 40, movers: 6 },
+    writers: 20,
+    sockets: 185,
+    streams: 15,
+    changes: 20_000,
+    trouble: Trouble { listener: 30, bridge: 10, postgres: 3, stalls: 5, cuts: 5 },
+    within: Duration::from_secs(110),
+    longest: 5_000,
+    bulks: 1,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_client_gets_every_change_once_and_in_order_whatever_breaks() {
+    let seed = match std::env::var("ROWCAST_SEED") {
+        Ok(seed) => seed.parse().expect("ROWCAST_SEED is a number"),
+        Err(_) => rand::random::<u64>() >> 32,
+    };
+    let long = std::env::var("ROWCAST_LONG").is_ok_and(|long| long == "1");
+    play(seed, if long { &LONG } else { &SHORT }).await;
+}
+
+async fn play(seed: u64, size: &Size) {
+    say(&format!("history checker: ROWCAST_SEED={seed}"));
+    let mut dice = Dice::new(seed, 0);
+    // Small mailboxes overflow, and then the log is read.
+    let mailbox = format!("--mailbox={}", [64, 256, 1_024][dice.index(3)]);
+    let rate = |kind: &str| format!("--rate-{kind}=100000/100000");
+    let flags =
+        [mailbox, rate("rest"), rate("joins"), "--send-deadline=2s".into(), "--grace=2s".into()];
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let ground = Ground::start(&size.world.sql(), &flags).await;
+    let (enough, seen_enough) = watch::channel(false);
+    let (finishing, seen_finishing) = watch::channel(false);
+    let ledger = Arc::new(Ledger::default());
+    let began = Instant::now();
+
+    let line = |user: i64| Line {
+        address: ground.bridge.address,
+        token: token(user),
+        longest: 4_000,
+        pause: 4_000,
+        finishing: seen_finishing.clone(),
+        patience: Duration::from_secs(40),
+    };
+    let mut clients = start_clients(seed, size, &line);
+    let mut pollers = start_pollers(seed, size, &line);
+    let desk = Desk {
+        url: ground.postgres.url(),
+        world: size.world,
+        ledger: Arc::clone(&ledger),
+        lifecycle: ground.lifecycle.clone(),
+        seed,
+        longest: size.longest,
+        bulks: 0,
+        enough: seen_enough,
+    };
+    let mut writing = JoinSet::new();
+    for nth in 0..size.writers {
+        let bulks = if nth < size.bulks { 1 } else { 0 };
+        writing.spawn(writers::write(Desk { bulks, ..desk.clone() }, nth));
+    }
+    for user in size.world.users + 1..=size.world.users + size.world.movers {
+        writing.spawn(movers::wander(desk.clone(), user));
+    }
+
+    let schedule = size.trouble.schedule(&mut dice, size.within);
+    let trouble = trouble::play(&ground, schedule, dice).await;
+    while ledger.changes() < size.changes {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    enough.send_replace(true);
+    while let Some(writer) = writing.join_next().await {
+        writer.expect("a writer");
+    }
+    // Last where all clients are from beginning to end: who has that has what came before it elsewhere.
+    for threads in [format!("id > {}", size.world.threads), format!("id <= {}", size.world.threads)]
+    {
+        let into = "insert into chat.messages (thread_id, content)";
+        ground.sql(&format!("{into} select id, '{LAST}' from chat.threads where {threads}")).await;
+    }
+    finishing.send_replace(true);
+    let mut inboxes = Vec::new();
+    while let Some(client) = clients.join_next().await {
+        inboxes.push(client.expect("a client"));
+    }
+    let mut polled = Vec::new();
+    while let Some(poller) = pollers.join_next().await {
+        polled.push(poller.expect("a poller"));
+    }
+    let took = began.elapsed();
+    judge(seed, size, &ground, &ledger, &trouble, &inboxes, &polled, took).await;
+}
+
+fn start_clients(seed: u64, size: &Size, line: &dyn Fn(i64) -> Line) -> JoinSet<Inbox> {
+    let mut clients = JoinSet::new();
+    let users = size.world.users + size.world.movers;
+    for nth in 0..size.sockets + size.streams {
+        let user = 1 + nth % users;
+        let threads = size.world.threads_of(user);
+        let dice = Dice::new(seed, 10_000 + nth.unsigned_abs());
+        if nth < size.sockets {
+            let inbox = Inbox::new(format!("socket {nth}"), user, &threads);
+            clients.spawn(sockets::live(line(user), inbox, dice));
+        } else {
+            let inbox = Inbox::new(format!("stream {nth}"), user, &threads);
+            clients.spawn(streams::live(line(user), inbox, dice));
+        }
+    }
+    clients
+}
+
+fn start_pollers(seed: u64, size: &Size, line: &dyn Fn(i64) -> Line) -> JoinSet<Polled> {
+    let mut pollers = JoinSet::new();
+    for (nth, by) in [(1_i64, By::Time), (2, By::Cursor), (3, By::Time), (4, By::Cursor)] {
+        let dice = Dice::new(seed, 20_000 + nth.unsigned_abs());
+        let (line, threads) = (line(nth), size.world.threads_of(nth));
+        pollers.spawn(async move { pollers::poll(line, by, nth, &threads, dice).await });
+    }
+    pollers
+}
+
+#[expect(clippy::too_many_arguments, reason = "all that a run leaves behind")]
+async fn judge(
+    seed: u64,
+    size: &Size,
+    ground: &Ground,
+    ledger: &Ledger,
+    trouble: &[Played],
+    inboxes: &[Inbox],
+    polled: &[Polled],
+    took: Duration,
+) {
+    let client = ground.client().await;
+    let record = Record::read(&client).await;
+    let acked = ledger.acked();
+    let stays = ledger.stays.lock().expect("whole").clone();
+    let mut judge = Judge {
+        world: size.world,
+        record: &record,
+        acked: &acked,
+        stays: &stays,
+        verdict: Default::default(),
+        threads: Default::default(),
+    };
+    for inbox in inboxes {
+        judge.client(inbox);
+    }
+    let verdict = judge.verdict;
+    let mut wrong = record.against(ledger);
+    let failures = "select count(*) from rowcast.failures";
+    let failures: i64 = client.query_one(failures, &[]).await.expect("failures").get(0);
+    if failures > 0 {
+        wrong.push(format!("{failures} failures of capture"));
+    }
+    let (mut skipped, mut repeated) = (Vec::new(), Vec::new());
+    for one in polled {
+        let (missed, again) = checks::judge(one, size.world, &record, &acked, trouble);
+        skipped.extend(missed);
+        repeated.extend(again);
+    }
+    let visits: usize = inboxes.iter().map(|inbox| inbox.visits.len()).sum();
+    let checks: usize = polled.iter().map(|one| one.checks.len()).sum();
+    let count = |fault| trouble.iter().filter(|played| played.fault == fault).count();
+    use trouble::Fault::{Bridge, Cut, Listener, Postgres, Stall};
+    say(&format!(
+        "history checker: seed {seed}: {} changes, {} clients, {visits} connections, {} deliveries, {} pollers, {checks} checks; \
+         killed: listener {}, bridge {}, postgres {}; stalls {}, cuts {}; {:.1} s\n\
+         history checker: lost {}, twice {}, out of order {}, strange {}, resyncs {}, errors {}; \
+         pollers: skipped {}, repeated {}; log against writers: {}",
+        record.rows.len(),
+        inboxes.len(),
+        verdict.delivered,
+        polled.len(),
+        count(Listener),
+        count(Bridge),
+        count(Postgres),
+        count(Stall),
+        count(Cut),
+        took.as_secs_f64(),
+        verdict.lost,
+        verdict.twice,
+        verdict.disordered,
+        verdict.strange,
+        verdict.resyncs,
+        verdict.errors,
+        skipped.len(),
+        repeated.len(),
+        wrong.len(),
+    ));
+    // What a time repeats is printed and not judged: a checkpoint that a stall or a busy machine holds up repeats more.
+    let clean = verdict.is_clean() && wrong.is_empty() && skipped.is_empty();
+    if !clean {
+        for played in trouble {
+            say(&format!("  {:?} from {} to {}", played.fault, played.from, played.until));
+        }
+        let words = verdict.words.iter().chain(wrong.iter().take(5));
+        for word in words.chain(skipped.iter().take(5)).chain(repeated.iter().take(5)) {
+            say(word);
+        }
+        let log = std::fs::read_to_string(ground.bridge.log()).unwrap_or_default();
+        let kept = std::env::temp_dir().join(format!("rowcast-history-{seed}.log"));
+        std::fs::write(&kept, log).expect("a log");
+        say(&format!("the bridge's log is kept in {}", kept.display()));
+    }
+    assert!(clean, "play it again with ROWCAST_SEED={seed}");
+}
+
+fn token(user: i64) -> String {
+    let payload = json!({ "sub": user.to_string(), "exp": app::now() + 7_200, "iat": app::now() });
+    app::token_with(&payload)
+}
+
+#[expect(clippy::print_stderr, reason = "what a run was and what it found")]
+fn say(words: &str) {
+    eprintln!("{words}");
+}

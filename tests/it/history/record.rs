@@ -1,0 +1,122 @@
+//! The record: what the database says was committed, which is what everybody's word is held against.
+
+use std::collections::HashMap;
+
+use rowcast::cursor::{HistoryId, Mark, Position};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::{
+    inbox::{LAST, word},
+    world::{Key, Ledger, Outcome, What},
+};
+
+/// A row of the log that some client is told of.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) id: i64,
+    pub(crate) xid: u64,
+    pub(crate) at: i64,
+    pub(crate) topic: String,
+    /// The thread that its topic is, if it is one.
+    pub(crate) thread: Option<i64>,
+    pub(crate) key: Key,
+}
+
+impl Row {
+    /// Whether somebody at a position has had it, by what a snapshot means and nothing else.
+    pub(crate) fn is_had_at(&self, position: &Position) -> bool {
+        // Written after the snapshot: not in it, whatever its number, which a crash may give out twice.
+        let seen = |mark: &Mark| mark.snapshot.sees(self.xid) && self.at <= mark.at;
+        let within = |(upto, last): &(Mark, i64)| seen(upto) && self.id <= *last;
+        seen(&position.base) || position.partial.as_ref().is_some_and(within)
+    }
+}
+
+/// All that was committed.
+pub(crate) struct Record {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) history: HistoryId,
+    /// The places in `rows` of what a key names, in the log's order.
+    pub(crate) places: HashMap<Key, Vec<usize>>,
+}
+
+impl Record {
+    pub(crate) async fn read(client: &Client) -> Self {
+        let sql = "select id, xid::text, (extract(epoch from at) * 1000000)::bigint, topic, relation, op, \
+                coalesce(record ->> 'uuid', old_record ->> 'uuid', record ->> 'thread_uuid', \
+                    old_record ->> 'thread_uuid')::uuid, \
+                record ->> 'content', record ->> 'deleted_at' is not null \
+            from rowcast.changes \
+            where relation = 'chat.messages' or (relation = 'chat.members' and topic like 'user:%') \
+            order by id";
+        let rows = client.query(sql, &[]).await.expect("the log");
+        let rows: Vec<Row> = rows.iter().map(read).collect();
+        let history = client.query_one("select rowcast.history()", &[]).await.expect("a history");
+        let mut places: HashMap<Key, Vec<usize>> = HashMap::new();
+        for (place, row) in rows.iter().enumerate() {
+            places.entry(row.key.clone()).or_default().push(place);
+        }
+        Self { rows, history: HistoryId::of(history.get(0)), places }
+    }
+
+    /// Holds the log against what the writers know; returns what does not fit.
+    pub(crate) fn against(&self, ledger: &Ledger) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let times = |key: &Key| self.places.get(key).map_or(0, Vec::len);
+        let mut known = 0;
+        for entry in ledger.entries.lock().expect("whole").iter() {
+            let there = entry.done.iter().filter(|key| times(key) == 1).count();
+            let twice = entry.done.iter().filter(|key| times(key) > 1).count();
+            let undone = entry.undone.iter().filter(|key| times(key) > 0).count();
+            known += there;
+            let fits = match entry.outcome {
+                Outcome::Committed => there == entry.done.len(),
+                Outcome::RolledBack => there == 0,
+                Outcome::Unknown => there == 0 || there == entry.done.len(),
+            };
+            if !fits || twice > 0 || undone > 0 {
+                wrong.push(format!(
+                    "the log has {there} of {} changes ({twice} twice, {undone} undone) of {} of writer {}, {:?}: {:?}",
+                    entry.done.len(),
+                    entry.kind,
+                    entry.writer,
+                    entry.outcome,
+                    entry.done.first(),
+                ));
+            }
+        }
+        let told = |row: &&Row| matches!(row.key.0, What::New | What::Updated | What::Deleted);
+        let logged = self.rows.iter().filter(told).filter(|row| row.key.2 != LAST).count();
+        if logged != known {
+            wrong
+                .push(format!("the log has {logged} changes of messages, writers know of {known}"));
+        }
+        wrong
+    }
+}
+
+fn read(row: &tokio_postgres::Row) -> Row {
+    let (relation, op, deleted): (String, String, bool) = (row.get(4), row.get(5), row.get(8));
+    let what = match (relation.as_str(), op.as_str()) {
+        ("chat.members", "INSERT") => What::Joined,
+        ("chat.members", _) => What::Left,
+        (_, "INSERT") => What::New,
+        (_, "UPDATE") if !deleted => What::Updated,
+        _ => What::Deleted,
+    };
+    let topic: String = row.get(3);
+    let content = match what {
+        What::New | What::Updated => word(row.get::<_, Option<&str>>(7).unwrap_or_default()),
+        What::Deleted => String::new(),
+        What::Joined | What::Left => topic.trim_start_matches("user:").to_owned(),
+    };
+    Row {
+        id: row.get(0),
+        xid: row.get::<_, &str>(1).parse().expect("a number"),
+        at: row.get(2),
+        thread: topic.strip_prefix("thread:").and_then(|thread| thread.parse().ok()),
+        topic,
+        key: (what, row.get::<_, Option<Uuid>>(6).expect("an id"), content),
+    }
+}

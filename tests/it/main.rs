@@ -1,0 +1,23 @@
+//! The integration tests: one binary, a private Postgres per run, a database per test.
+
+#![expect(clippy::expect_used, reason = "a helper that fails is a failed test")]
+
+mod harness;
+
+mod cli;
+mod embedded;
+mod faults;
+mod fuzz;
+mod golden;
+mod history;
+mod longpoll;
+mod migrate;
+mod native;
+mod pool;
+mod presence;
+mod rooms;
+mod settings;
+mod socketio;
+mod sql;
+mod tidy;
+mod tls;
