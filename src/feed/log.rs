@@ -3,10 +3,11 @@
 //! `xid >= xmax(S) or xid = any(xip(S))` names what a snapshot S does not see; the statement's own snapshot, read in the
 //! same statement, says how far that goes. No lock, no waiting for open transactions, nothing skipped or repeated.
 
-use std::{pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::Fuse};
 use postgres_types::ToSql;
+use tokio::time::timeout;
 use tokio_postgres::{Client, Row, RowStream, Statement};
 
 use super::origin;
@@ -29,6 +30,8 @@ const CHUNK: usize = 256;
 const PAGE_ROWS: i64 = 2_000;
 /// …or so many bytes, whichever comes first.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
+/// How long one page may take.
+const PAGE_DEADLINE: Duration = Duration::from_secs(30);
 
 macro_rules! lacking {
     ($topics:literal, $limit:literal) => {
@@ -213,6 +216,23 @@ pub async fn replay(
     history: HistoryId,
     topics: Option<&[Topic]>,
 ) -> Result<Page> {
+    let page = timeout(PAGE_DEADLINE, page(pool, position, history, topics)).await;
+    let page = page.unwrap_or_else(|elapsed| Err(Error::unavailable(elapsed)))?;
+    // Asked after the read: what was pruned before it shows now.
+    let pruned: Option<Xid> = pool.value(origin::PRUNED, &[]).await?;
+    if pruned.is_some_and(|Xid(below)| position.base.snapshot.xmin() < below) {
+        return Err(Error::new(Kind::Conflict, "Changes since that cursor are no longer known"));
+    }
+    metrics::counter!(REPLAY_ROWS_TOTAL).increment(page.deliveries.len() as u64);
+    Ok(page)
+}
+
+async fn page(
+    pool: &Pool,
+    position: &Position,
+    history: HistoryId,
+    topics: Option<&[Topic]>,
+) -> Result<Page> {
     let client = pool.raw().await?;
     let statement = client.prepare(origin::FLOOR).await?;
     let floor = origin::floor(&client, &statement, position).await?;
@@ -230,33 +250,29 @@ pub async fn replay(
     let statement = client.prepare(sql).await?;
     let rows = client.query_raw(&statement, params).await?;
     let mut reading = Reading::new(position.clone(), history, rows);
-    let mut page = Vec::new();
+    let mut deliveries = Vec::new();
     let mut bytes = 0;
-    let mut cut = false;
     while let Some(chunk) = reading.chunk().await? {
         bytes += chunk.deliveries.iter().map(|delivery| delivery.change.size()).sum::<usize>();
-        page.extend(chunk.deliveries);
+        deliveries.extend(chunk.deliveries);
         if bytes > PAGE_BYTES {
-            cut = true;
-            break;
+            // The rest of the rows is not waited for: letting the connection go cancels them.
+            let position = last_of(&deliveries);
+            return Ok(Page { position: position.unwrap_or(reading.position), deliveries, more: true });
         }
     }
-    let statement = client.prepare(origin::PRUNED).await?;
-    let pruned: Option<Xid> = client.query_one(&statement, &[]).await?.try_get(0)?;
-    // Asked after the read: what was pruned before it shows now.
-    if pruned.is_some_and(|Xid(below)| base.snapshot.xmin() < below) {
-        return Err(Error::new(Kind::Conflict, "Changes since that cursor are no longer known"));
-    }
-    metrics::counter!(REPLAY_ROWS_TOTAL).increment(page.len() as u64);
-    let more = page.len() as i64 >= PAGE_ROWS || cut;
-    let position = match page.last() {
-        Some(last) if more => last.batch.position_after(last.change.id),
-        _ => {
-            client.done();
-            Position::at(reading.finish()?.upto.clone())
-        }
+    client.done();
+    let more = deliveries.len() as i64 >= PAGE_ROWS;
+    let position = match last_of(&deliveries) {
+        Some(last) if more => last,
+        _ => Position::at(reading.finish()?.upto.clone()),
     };
-    Ok(Page { deliveries: page, position, more })
+    Ok(Page { deliveries, position, more })
+}
+
+/// Where a client stands that has had these.
+fn last_of(deliveries: &[Arc<Delivery>]) -> Option<Position> {
+    deliveries.last().map(|last| last.batch.position_after(last.change.id))
 }
 
 /// Decodes a row; one that is not a legal change is logged and left out, so that it cannot stop the feed.

@@ -66,6 +66,8 @@ pub struct Follower {
     start: Position,
     /// What the answer had seen that `topics` come from: it speaks for all links up to there.
     asked: Option<Mark>,
+    /// Whether changes from between that answer and the client's coming in may still be in the mailbox.
+    arriving: bool,
     items: Vec<Item>,
 }
 
@@ -92,6 +94,7 @@ impl Follower {
             replay: None,
             start,
             asked: None,
+            arriving: false,
             items: Vec::new(),
         })
     }
@@ -105,6 +108,7 @@ impl Follower {
         }
         self.topics.extend(topics.iter().cloned());
         self.asked = Some(asked);
+        self.arriving = true;
     }
 
     /// Whether an answer of the database had seen all that this client will not be told of any more.
@@ -140,14 +144,31 @@ impl Follower {
             metrics::counter!(RESYNC_TOTAL).increment(1);
             return Ok(None);
         };
-        let had =
-            (self.start != self.position).then(|| (self.start.clone(), self.position.clone()));
+        let (from, had) = match self.asked.as_ref().filter(|asked| self.is_ahead_of(&from, asked)) {
+            // A client's word does not let it pass by what says where it belongs: it has had the rest, as it says.
+            Some(asked) => {
+                let upto = [from, self.position.clone()].into_iter();
+                let upto = upto.max_by_key(|position| position.furthest().at);
+                let asked = Position::at(asked.clone());
+                (asked.clone(), upto.map(|upto| (asked, upto)))
+            }
+            None => {
+                let had = (self.start.clone(), self.position.clone());
+                (from, (self.start != self.position).then_some(had))
+            }
+        };
         // From now on the client has had everything since the earlier of the two, and does not get it again.
         if self.start.base.snapshot.covers(&from.base.snapshot) {
             self.start = from.clone();
         }
         self.replay = Some(Replay { from, had });
         Ok(Some(()))
+    }
+
+    /// Whether a cursor skips changes that this session has to look at for their links.
+    fn is_ahead_of(&self, cursor: &Position, asked: &Mark) -> bool {
+        let at = cursor.furthest().at;
+        at > asked.at && (self.arriving || at > self.position.furthest().at)
     }
 
     /// The cursor of a client that has had all up to here.
@@ -171,10 +192,21 @@ impl Follower {
             Taken::Items => self.live(out),
             Taken::Lagged => {
                 metrics::counter!(LAGGED_TOTAL).increment(1);
-                self.replay = Some(Replay { from: self.position.clone(), had: None });
+                self.replay = Some(self.after_lagging());
             }
         }
         Ok(())
+    }
+
+    /// Where to read on when the mailbox dropped what it had, what came while the client was let in included.
+    fn after_lagging(&self) -> Replay {
+        match self.asked.as_ref().filter(|_| self.arriving) {
+            Some(asked) => {
+                let asked = Position::at(asked.clone());
+                Replay { from: asked.clone(), had: Some((asked, self.position.clone())) }
+            }
+            None => Replay { from: self.position.clone(), had: None },
+        }
     }
 
     fn live(&mut self, out: &mut Vec<Next>) {
@@ -199,9 +231,12 @@ impl Follower {
         let change = &delivery.change;
         let held = self.topics.contains(&change.topic);
         let had = self.position.has(change.xid, change.id, change.at);
-        let news = self.is_news(change);
-        let passed_by = self.follow(&delivery).1;
-        if held && had && news {
+        let before = had && self.start.has(change.xid, change.id, change.at);
+        self.arriving &= before;
+        // What the log gave it gave with its links, and with later ones: an old joining here would undo a later leaving.
+        let news = self.is_news(change) && (before || !had);
+        let passed_by = self.follow(&delivery, news).1;
+        if held && before && news {
             // It came while the client was let in: after the database was asked, before the client's place began.
             out.push(Next::Heed(delivery));
             return passed_by;
@@ -232,8 +267,7 @@ impl Follower {
     /// The hub did so for the mailbox when it pushed the change, and may be further by now: giving up a topic here can
     /// undo a later joining there, until that comes here too. A link that the answer about the topics had seen is in that
     /// answer: an old joining must not bring back a thread that was left since, nor an old leaving take one away.
-    fn follow(&mut self, delivery: &Delivery) -> (bool, bool) {
-        let news = self.is_news(&delivery.change);
+    fn follow(&mut self, delivery: &Delivery, news: bool) -> (bool, bool) {
         match &delivery.change.link {
             Some(Link::Follow(topic)) if news => {
                 let passed_by = self.mailbox.hold(topic);
@@ -274,11 +308,13 @@ impl Follower {
                 upto.has(change.xid, change.id, change.at)
                     && !start.has(change.xid, change.id, change.at)
             });
-            let wanted = self.topics.contains(&change.topic) && !had;
-            let (more_topics, passed_by) = self.follow(&delivery);
-            if wanted {
+            let (held, news) = (self.topics.contains(&change.topic), self.is_news(change));
+            let (more_topics, passed_by) = self.follow(&delivery, news);
+            if held && !had {
                 let cursor = Cursor::Own(position.encode(self.history));
                 out.push(Next::Change(delivery, cursor));
+            } else if held && news {
+                out.push(Next::Heed(delivery));
             }
             if more_topics || passed_by {
                 self.replay = Some(Replay { from: position, had: replay.had });
@@ -289,6 +325,7 @@ impl Follower {
             self.replay = Some(Replay { from: page.position, had: replay.had });
         } else {
             self.position = page.position;
+            self.arriving = false;
         }
         Ok(())
     }

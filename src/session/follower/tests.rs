@@ -112,3 +112,48 @@ async fn a_leaving_that_the_answer_had_seen_takes_nothing_away() {
     follower.next(&mut out).await.expect("live");
     assert_eq!(ids(&out), [1, 2]);
 }
+
+#[tokio::test]
+async fn a_joining_that_the_log_gave_before_a_leaving_brings_nothing_back() {
+    let hub = Hub::new();
+    let mut follower = follower(&hub, mark("10:10:", 0));
+    let (mut out, batch) = (Vec::new(), batch());
+    // The log was read ahead of the hub, to the end: out, in and out again.
+    follower.topics.remove(&topic("thread:42"));
+    follower.position = Position::at(mark("20:20:", 100));
+    hub.publish(&batch, &[change(1, "user:7", Some("-thread:42"))]);
+    hub.publish(&batch, &[change(2, "user:7", Some("+thread:42")), change(3, "thread:42", None)]);
+    follower.next(&mut out).await.expect("live");
+    assert!(ids(&out).is_empty() && !follower.is_replaying());
+    assert!(!follower.holds(&topic("thread:42")));
+    hub.publish(&batch, &[change(4, "user:7", Some("-thread:42")), change(5, "thread:42", None)]);
+    follower.next(&mut out).await.expect("live");
+    assert!(ids(&out).is_empty() && !follower.holds(&topic("thread:42")));
+}
+
+#[tokio::test]
+async fn what_came_while_the_client_was_let_in_is_read_again_when_its_mailbox_overflows() {
+    let hub = Hub::new();
+    let mut follower = follower(&hub, mark("10:10:", 0));
+    let mut out = Vec::new();
+    // The answer is of before, the client's place after the first change.
+    hub.publish(&batch(), &[change(1, "user:7", Some("-thread:42"))]);
+    follower.come_in(&[topic("thread:42")], mark("10:10:", 0));
+    let links: Vec<_> = (2..200).map(|id| change(id, "user:7", None)).collect();
+    hub.publish(&batch(), &links);
+    follower.next(&mut out).await.expect("lagged");
+    let replay = follower.replay.clone().expect("the log is read");
+    assert!(!replay.from.has(10, 1, 50), "the leaving is looked at again");
+    assert!(replay.had.is_some_and(|(_, upto)| upto.has(10, 1, 50)), "and not told");
+}
+
+#[tokio::test]
+async fn a_cursor_ahead_of_the_answer_does_not_pass_a_leaving_by() {
+    let hub = Hub::new();
+    let mut follower = follower(&hub, mark("10:10:", 0));
+    let ahead = Position::at(mark("90:90:", 900)).encode(HistoryId(1));
+    assert!(matches!(follower.resume(&ahead), Ok(Some(()))));
+    let replay = follower.replay.clone().expect("the log is read");
+    assert_eq!(replay.from, Position::at(mark("10:10:", 0)));
+    assert!(replay.had.is_some_and(|(_, upto)| upto.has(50, 1, 500)));
+}
