@@ -71,8 +71,8 @@ impl Standing {
 
 /// A page of messages that a device missed.
 pub struct Offline {
-    /// The `data` of the answer.
-    pub body: Json,
+    /// The `data` of the answer, as JSON.
+    pub body: String,
     /// Where the device stands after it; none in the middle of pages from the tables, which go on by time.
     pub position: Option<Position>,
 }
@@ -180,14 +180,17 @@ impl Chat {
         let last_id = partial.as_ref().map(|(_, id)| *id);
         let asked_upto = partial.as_ref().map(|(mark, _)| mark.clone());
         let upto = partial.map(|(mark, _)| mark.snapshot);
-        let row = self
+        let rows = self
             .pool
-            .query_one(
-                "select body, base, base_at, upto, last_id, clock_timestamp() as now \
+            .query(
+                "select part, base, base_at, upto, last_id, clock_timestamp() as now \
                  from chat.offline_messages($1, $2, $3, $4, $5, $6, $7)",
                 &[&reader, &time, &base, &base_at, &upto, &last_id, &limit],
             )
             .await?;
+        let parts: Vec<&str> =
+            rows.iter().map(|row| row.try_get("part")).collect::<Result<_, _>>()?;
+        let row = rows.last().ok_or_else(|| Error::internal("an offline page without an end"))?;
         let base: Option<Snapshot> = row.try_get("base")?;
         let at: Option<Micros> = row.try_get("base_at")?;
         let upto: Option<Snapshot> = row.try_get("upto")?;
@@ -201,7 +204,7 @@ impl Chat {
             });
             Position { base: Mark { snapshot, at }, partial }
         });
-        Ok(Offline { body: row.try_get("body")?, position })
+        Ok(Offline { body: parts.concat(), position })
     }
 
     /// Unread counts: in all, and per thread.

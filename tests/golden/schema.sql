@@ -2165,7 +2165,7 @@ $_$;
 
 COMMENT ON FUNCTION chat.message(ref text) IS 'The message of a uuid or integer id; null when there is none or the text is neither.';
 
-CREATE FUNCTION chat.offline_messages(OUT body json, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) RETURNS record
+CREATE FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) RETURNS SETOF record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_custom_plan'
@@ -2196,6 +2196,10 @@ declare
     after_at timestamptz;
     after_id bigint;
     began timestamptz;
+    reached record;
+    lines text;
+    told bigint;
+    total bigint := 0;
 begin
     if since is null and base is null then
         raise exception 'last_check_time or cursor is required' using errcode = 'RC400';
@@ -2245,8 +2249,9 @@ begin
 
         -- Two ranges of the index (topic, xid) for each topic; compared as pairs, each topic by itself, so that no
         -- statistics can lead the planner to wade through everybody's changes. One row more tells of more.
-        select array_agg(l.id order by l.old desc, l.id),
-            array_agg((l.key ->> 'id')::bigint order by l.old desc, l.id),
+        -- The aggregates take the rows as the sub-select sorted them: sorting them again for each took a fifth of the time.
+        select array_agg(l.id),
+            array_agg((l.key -> 'id')::bigint),
             count(*) filter (where l.old)
         into ids, messages, old_rows
         from (
@@ -2364,24 +2369,43 @@ begin
         base_at := null;
     end if;
 
-    -- json, not jsonb: the text goes to the client as it is
-    select '{"messages":[' || coalesce(string_agg(p.line, ','), '')
-        || '],"count":' || count(*)
+    -- text, not json: it goes to the client as it is, and a cast would parse all of it
+    select base, base_at, upto, last_id into reached;
+    base := null;
+    base_at := null;
+    upto := null;
+    last_id := null;
+    part := '{"messages":[';
+    for lines, told in
+        select string_agg(p.line, ',' order by p.nth), count(*)
+        from (
+            select v.line, row_number() over (order by v.created_at, v.id) - 1 as nth
+            from chat.native_messages v
+            -- a sub-select, or the planner looks at every id in turn
+            where v.id = any (array(select unnest(case when more then messages[1:page] else messages end)))
+        ) p
+        group by p.nth / 100
+        order by p.nth / 100
+    loop
+        part := part || lines;
+        return next;
+        part := ',';
+        total := total + told;
+    end loop;
+    part := case when total = 0 then '{"messages":[' else '' end
+        || '],"count":' || total
         || ',"has_more":' || more
         || ',"last_check_time":"' || to_char(checked at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-        || '"}'
-    into body
-    from (
-        select v.line
-        from chat.native_messages v
-        -- a sub-select, or the planner looks at every id in turn
-        where v.id = any (array(select unnest(case when more then messages[1:page] else messages end)))
-        order by v.created_at, v.id
-    ) p;
+        || '"}';
+    base := reached.base;
+    base_at := reached.base_at;
+    upto := reached.upto;
+    last_id := reached.last_id;
+    return next;
 end
 $$;
 
-COMMENT ON FUNCTION chat.offline_messages(OUT body json, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) IS 'One page of what a user missed, by time or by position, and the position to go on from. Never skips.';
+COMMENT ON FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) IS 'One page of what a user missed, by time or by position, in parts, and the position to go on from. Never skips.';
 
 CREATE FUNCTION chat.profile(reader bigint, partner text, OUT person_id bigint, OUT body jsonb) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -4568,7 +4592,7 @@ REVOKE ALL ON FUNCTION chat.member_of(reader bigint, thread bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.message(ref text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION chat.offline_messages(OUT body json, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.profile(reader bigint, partner text, OUT person_id bigint, OUT body jsonb) FROM PUBLIC;
 
