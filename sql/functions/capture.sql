@@ -181,3 +181,23 @@ $$;
 
 comment on function chat._capture_messages() is
     'Puts messages on the topic of their thread.';
+
+create or replace function chat._capture_emptying()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- row by row, for each row says who loses what
+    execute format('delete from %s', tg_relid::regclass);
+    return null;
+exception when others then
+    perform rowcast._failed(tg_relid::regclass::text, tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+comment on function chat._capture_emptying() is
+    'Deletes before a TRUNCATE: whoever is put out by it must be told, and leaves live sockets at once.';

@@ -25,6 +25,8 @@ begin
             ('chat.users', '_900_rowcast_delete',
                 'trigger %I after delete on %s referencing old table as old_rows
                  for each statement execute function chat._capture_users()'),
+            ('chat.users', '_900_rowcast_truncate',
+                'trigger %I before truncate on %s for each statement execute function chat._capture_emptying()'),
 
             ('chat.threads', '_100_rowcast_clear',
                 'trigger %I before delete on %s for each row execute function chat._clear_thread()'),
@@ -41,6 +43,8 @@ begin
             ('chat.members', '_900_rowcast_delete',
                 'trigger %I after delete on %s referencing old table as old_rows
                  for each statement execute function chat._capture_members()'),
+            ('chat.members', '_900_rowcast_truncate',
+                'trigger %I before truncate on %s for each statement execute function chat._capture_emptying()'),
 
             ('chat.messages', '_100_rowcast_number',
                 'trigger %I before insert on %s for each row execute function chat._number_message()'),
@@ -77,7 +81,9 @@ begin
 
             ('chat.login_sessions', '_900_rowcast_delete',
                 'trigger %I after delete on %s referencing old table as old_rows
-                 for each statement execute function chat._capture_sessions()')
+                 for each statement execute function chat._capture_sessions()'),
+            ('chat.login_sessions', '_900_rowcast_truncate',
+                'trigger %I before truncate on %s for each statement execute function chat._capture_emptying()')
         ) v (relation, name, definition)
     loop
         -- the definition is kept as the trigger's comment, hashed: pg_get_triggerdef is worded by its version

@@ -95,6 +95,22 @@ $$;
 
 COMMENT ON FUNCTION chat._capture_blocks() IS 'Tells both sides of a block, made or lifted.';
 
+CREATE FUNCTION chat._capture_emptying() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    -- row by row, for each row says who loses what
+    execute format('delete from %s', tg_relid::regclass);
+    return null;
+exception when others then
+    perform rowcast._failed(tg_relid::regclass::text, tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION chat._capture_emptying() IS 'Deletes before a TRUNCATE: whoever is put out by it must be told, and leaves live sockets at once.';
+
 CREATE FUNCTION chat._capture_members() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4397,9 +4413,21 @@ CREATE TRIGGER _900_rowcast_insert AFTER INSERT ON chat.revoked_tokens REFERENCI
 
 COMMENT ON TRIGGER _900_rowcast_insert ON chat.revoked_tokens IS 'Made by Rowcast, definition abf4036c107d52d135e2dc52edd5a91c';
 
+CREATE TRIGGER _900_rowcast_truncate BEFORE TRUNCATE ON chat.login_sessions FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_emptying();
+
+COMMENT ON TRIGGER _900_rowcast_truncate ON chat.login_sessions IS 'Made by Rowcast, definition 0a826051cecff666ebcd990bbae05f5e';
+
+CREATE TRIGGER _900_rowcast_truncate BEFORE TRUNCATE ON chat.members FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_emptying();
+
+COMMENT ON TRIGGER _900_rowcast_truncate ON chat.members IS 'Made by Rowcast, definition 0a826051cecff666ebcd990bbae05f5e';
+
 CREATE TRIGGER _900_rowcast_truncate AFTER TRUNCATE ON chat.messages FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_messages();
 
 COMMENT ON TRIGGER _900_rowcast_truncate ON chat.messages IS 'Made by Rowcast, definition ceef4718c99ca0e1decb833f42bd45e2';
+
+CREATE TRIGGER _900_rowcast_truncate BEFORE TRUNCATE ON chat.users FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_emptying();
+
+COMMENT ON TRIGGER _900_rowcast_truncate ON chat.users IS 'Made by Rowcast, definition 0a826051cecff666ebcd990bbae05f5e';
 
 CREATE TRIGGER _900_rowcast_update AFTER UPDATE ON chat.members REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_members();
 
@@ -4463,6 +4491,8 @@ ALTER TABLE ONLY chat.revoked_tokens
 REVOKE ALL ON FUNCTION chat._bookmark(reader bigint, since timestamp with time zone, base pg_snapshot, base_at timestamp with time zone, upto pg_snapshot, last_id bigint, began timestamp with time zone, after_at timestamp with time zone, after_id bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat._capture_blocks() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._capture_emptying() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat._capture_members() FROM PUBLIC;
 

