@@ -58,7 +58,7 @@ begin
         and p.oid::regprocedure::text !~ '^rowcast\._capture_[0-9]+\(\)$'
         and p.oid::regprocedure::text <> all (array[
             'chat._capture_blocks()',
-            'chat._capture_members()',
+            'chat._capture_emptying()', 'chat._capture_members()',
             'chat._capture_messages()',
             'chat._capture_sessions()',
             'chat._capture_thread()',

@@ -20,7 +20,7 @@ use super::Database;
 /// The secret of all tests' tokens.
 pub(crate) const SECRET: &str = "a secret of tests, 32 characters or more";
 /// Nothing that a test waits for takes longer, or it is not coming.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Four people, of whom eve is in no thread; two threads.
 const PEOPLE: &str = "

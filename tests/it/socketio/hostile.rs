@@ -54,24 +54,33 @@ async fn nonsense_is_answered_until_there_is_too_much_of_it() {
 
 #[tokio::test]
 async fn a_flood_is_told_when_to_come_back_and_then_sent_away() {
-    let app = App::start().await;
+    // One signal a second is allowed, and begins the count of refused ones anew: a slow machine takes several goes.
+    let app = App::start_with(&["--rate-typing=1/1"]).await;
     let mut other = IoSocket::enter(&app, &token("grace"), "").await;
     let mut socket = IoSocket::enter(&app, &token("ada"), "").await;
-    for ack in 0..1_000 {
-        let typing = json!(["typing", { "receiver_id": person("eve") }]);
-        socket.send(&format!("2{ack}{typing}")).await;
-    }
     let (mut limited, mut last) = (0, String::new());
-    while let Some(packet) = socket.until_closed().await {
-        if packet.contains("\"code\":429") {
-            assert!(packet.contains("\"retry_after_ms\":"), "{packet}");
-            limited += 1;
+    for _ in 0..20 {
+        for ack in 0..1_000 {
+            let typing = json!(["typing", { "receiver_id": person("eve") }]);
+            socket.send(&format!("2{ack}{typing}")).await;
         }
-        if packet.starts_with("2[\"error\"") {
-            last = packet;
+        let mut answered = 0;
+        while answered < 1_000 {
+            let Some(packet) = socket.until_closed().await else { break };
+            if packet.contains("\"code\":429") {
+                assert!(packet.contains("\"retry_after_ms\":"), "{packet}");
+                limited += 1;
+            }
+            answered += i32::from(packet.starts_with('3'));
+            if packet.starts_with("2[\"error\"") {
+                last = packet;
+            }
+        }
+        if answered < 1_000 {
+            break;
         }
     }
-    assert_eq!(limited, 512);
+    assert!(limited >= 512, "{limited}");
     assert!(last.starts_with(r#"2["error",{"code":4429,"#), "{last}");
     is_well(&mut other).await;
 }
