@@ -85,7 +85,7 @@ async fn a_call_that_is_given_up_never_hands_its_connection_on() {
     assert!(sleeping.await.is_err());
     let started = tokio::time::Instant::now();
     let _: i32 = pool.value("select 1", &[]).await.expect("another connection");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(20));
     let running = "select count(*) from pg_stat_activity where query like 'select pg_sleep%' and state = 'active' and datname = current_database()";
     for _ in 0..100 {
         if pool.value::<i64>(running, &[]).await.expect("a count") == 0 {

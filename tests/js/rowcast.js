@@ -128,7 +128,7 @@ export class Inbox {
   }
 
   /** The first item, of those there and those to come, that fits. */
-  find(fits, within = 15_000) {
+  find(fits, within = 30_000) {
     return new Promise((resolve, reject) => {
       const check = () => {
         const found = this.#items.find(fits);

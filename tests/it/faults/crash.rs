@@ -70,7 +70,7 @@ async fn changes_under_numbers_that_a_crash_gave_out_twice_are_delivered() {
     }
     let history = client.query_one("select rowcast.history()", &[]).await.expect("done");
     let history = HistoryId::of(history.get(0));
-    until("past the numbers", Duration::from_secs(5), || async {
+    until("past the numbers", Duration::from_secs(20), || async {
         let (_, cursor) = open(&ground, 1, None).await;
         let position = Position::decode(&cursor, history).expect("done").unwrap();
         position.base.snapshot.xmax() > last

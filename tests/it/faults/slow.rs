@@ -63,7 +63,7 @@ async fn a_mailbox_that_overflows_is_replayed_from_the_log() {
     let expected: Vec<String> = (1..=rows).map(|n: usize| n.to_string()).collect();
     let (contents, cursor) = messages(&mut socket, rows).await;
     assert_eq!(contents, expected);
-    until("a mailbox that lagged", Duration::from_secs(5), || async {
+    until("a mailbox that lagged", Duration::from_secs(20), || async {
         ground.bridge.metric("rowcast_lagged_total").await >= 1.0
     })
     .await;
