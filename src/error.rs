@@ -21,7 +21,7 @@ pub enum Kind {
     TooLarge,
     /// More often than the limit.
     TooMany,
-    /// It took longer than its deadline.
+    /// The request did not come within its deadline.
     Timeout,
     /// The database or another part that is needed is away for now.
     Unavailable,
@@ -101,7 +101,7 @@ impl Error {
 
     /// Whether an error was caused by the server's side and may pass by itself.
     pub fn is_ours(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::Internal | Kind::Timeout)
+        matches!(self.kind, Kind::Unavailable | Kind::Internal)
     }
 }
 

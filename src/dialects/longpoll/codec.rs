@@ -235,8 +235,8 @@ pub(super) fn refused(id: &str, error: &Error, status: StatusCode) -> Response {
         Kind::TooMany => -32_002,
         Kind::Malformed | Kind::Missing | Kind::Conflict => -32_602,
         Kind::Unauthorized => 100,
-        Kind::TooLarge => -32_600,
-        Kind::Timeout | Kind::Unavailable | Kind::Internal => -32_603,
+        Kind::TooLarge | Kind::Timeout => -32_600,
+        Kind::Unavailable | Kind::Internal => -32_603,
     };
     let body = error_body(code, &error.message, error.retry_after_ms);
     let mut response = door::refusal(error, envelope(id, "error", &body));

@@ -312,7 +312,7 @@ async fn a_client_that_is_slow_on_purpose_holds_nothing_for_ever() {
     assert!(c.is_empty() || c.starts_with(b"HTTP/1.1 408"), "{c:?}");
     let answered = String::from_utf8_lossy(&d);
     assert!(
-        answered.starts_with("HTTP/1.1 ") && answered.contains("did not come in time"),
+        answered.starts_with("HTTP/1.1 408") && answered.contains("did not come in time"),
         "{answered}"
     );
     let written: i64 = app.value("select count(*) from chat.messages").await;
