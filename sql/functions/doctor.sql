@@ -142,13 +142,13 @@ as $$
         end
     from (values
         ('rowcast.changes', 1),
-        ('chat.users', 4),
+        ('chat.users', 5),
         ('chat.threads', 2),
-        ('chat.members', 3),
+        ('chat.members', 4),
         ('chat.messages', 8),
         ('chat.blocks', 2),
         ('chat.revoked_tokens', 1),
-        ('chat.login_sessions', 1)
+        ('chat.login_sessions', 2)
     ) e (relation, wanted)
     left join pg_trigger t
         on t.tgrelid = to_regclass(e.relation)
