@@ -82,7 +82,8 @@ impl Presence {
         here.sockets += 1;
         here.asking = None;
         if here.said == Some(Status::Offline) {
-            here.said = None;
+            // A goodbye is no sign of life: it must not keep the user here when this connection ends.
+            (here.said, here.spoke) = (None, None);
         }
         let news = state.settle(person.id, Instant::now());
         drop(state);

@@ -1654,8 +1654,8 @@ CREATE FUNCTION chat.gone(members bigint[]) RETURNS TABLE(user_id bigint, user_u
     ), noted as (
         update chat.users u
         set last_seen_at = now(),
-            -- being away ends with being there; an explicit offline lasts until the next online
-            status = case when u.status = 'offline' then u.status end
+            -- they have been here since they said so: being away ends with it, and an explicit offline has ended
+            status = null
         from locked l
         where u.id = l.id
         returning u.id, u.uuid, u.last_seen_at

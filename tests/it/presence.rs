@@ -59,6 +59,26 @@ async fn a_request_by_any_dialect_is_a_sign_of_life_and_offline_outlasts_it() {
 }
 
 #[tokio::test]
+async fn an_explicit_offline_ends_with_the_next_socket_and_says_nothing_after_it() {
+    let app = App::start().await;
+    let mut grace = app.socket("grace", "").await;
+    grace.until("connection_established").await;
+    grace.ask(json!({ "type": "subscribe_thread", "thread_id": 1 })).await;
+    say(&app, "online").await;
+    assert_eq!(grace.until("presence").await["status"], "online");
+    say(&app, "offline").await;
+    assert_eq!(grace.until("presence").await["status"], "offline");
+    let ada = app.socket("ada", "").await;
+    assert_eq!(grace.until("presence").await["status"], "online");
+    drop(ada);
+    assert_eq!(grace.until("presence").await["status"], "offline");
+    assert_eq!(shown(&app, 1).await, "offline");
+    assert_eq!(app.ask("GET", "/api/chat/rooms/", &token("ada"), None).await.0, 200);
+    assert_eq!(grace.until("presence").await["status"], "online");
+    assert_eq!(shown(&app, 1).await, "online");
+}
+
+#[tokio::test]
 async fn typing_in_one_dialect_shows_in_all_and_ends_by_itself() {
     let app = App::start().await;
     let mut native = app.socket("ada", "").await;
