@@ -11,6 +11,7 @@ mod fuzz;
 mod golden;
 mod history;
 mod longpoll;
+mod matrix;
 mod migrate;
 mod native;
 mod pool;
