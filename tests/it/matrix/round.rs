@@ -91,17 +91,8 @@ impl Round {
 
     /// Waits until every screen that must tell of a fact does.
     pub(super) async fn told(&mut self, fact: &Fact, origin: Origin) {
-        let waits = self.reader.iter().zip(&self.from).flat_map(|(screen, from)| {
-            screen.shapes(fact).map(move |shape| async move {
-                let fits = |item: &Value| screen.fits(shape, item, fact);
-                match screen.log.has(*from, fits).await {
-                    true => None,
-                    false => Some(screen.complaint(fact, origin, "nothing came", *from)),
-                }
-            })
-        });
-        let missing = join_all(waits).await;
-        self.wrong.extend(missing.into_iter().flatten());
+        let missing = missing(&self.reader, &self.from, fact, origin).await;
+        self.wrong.extend(missing);
     }
 
     /// Writes a message into every thread, and waits until everybody has it.
@@ -148,23 +139,11 @@ impl Round {
         }
     }
 
-    async fn outsider_told(&self, kind: Kind) {
+    async fn outsider_told(&mut self, kind: Kind) {
         let fact = Fact::new(kind, Place::Elsewhere, MARY);
-        join_all(self.outsider.iter().zip(&self.from[self.reader.len()..]).flat_map(
-            |(screen, from)| {
-                let fact = &fact;
-                screen.shapes(fact).map(move |shape| async move {
-                    let fits = |item: &Value| screen.fits(shape, item, fact);
-                    let came = screen.log.has(*from, fits).await;
-                    assert!(
-                        came,
-                        "{}",
-                        screen.complaint(fact, Origin::RoomsRest, "no marker", *from)
-                    );
-                })
-            },
-        ))
-        .await;
+        let from = &self.from[self.reader.len()..];
+        let missing = missing(&self.outsider, from, &fact, Origin::RoomsRest).await;
+        self.wrong.extend(missing);
     }
 
     /// The marker is there: everything before it must have been told once to those who may see it, and to nobody else.
@@ -207,6 +186,18 @@ impl Round {
         let count = self.wrong.len();
         assert!(self.wrong.is_empty(), "{count} cells are wrong:\n\n{}\n", self.wrong.join("\n\n"));
     }
+}
+
+/// Waits for a fact on all screens that must tell of it; complains of those that do not.
+async fn missing(screens: &[Screen], from: &[usize], fact: &Fact, origin: Origin) -> Vec<String> {
+    let waits = screens.iter().zip(from).flat_map(|(screen, from)| {
+        screen.shapes(fact).map(move |shape| async move {
+            let fits = |item: &Value| screen.fits(shape, item, fact);
+            let came = screen.log.has(*from, fits).await;
+            (!came).then(|| screen.complaint(fact, origin, "nothing came", *from))
+        })
+    });
+    join_all(waits).await.into_iter().flatten().collect()
 }
 
 impl Screen {
