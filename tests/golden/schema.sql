@@ -1428,6 +1428,7 @@ CREATE FUNCTION chat.direct_conversations(reader bigint) RETURNS TABLE(partner_i
         limit 1
     ) l on true
     where m.user_id = reader
+        and reader::text in (split_part(t.direct_key, ':', 1), split_part(t.direct_key, ':', 2))
     order by t.updated_at desc, t.id desc;
 $$;
 
@@ -1632,7 +1633,9 @@ CREATE FUNCTION chat.direct_view(reader bigint) RETURNS jsonb
             join chat.users u
                 on u.id <> reader
                 and u.id in (split_part(t.direct_key, ':', 1)::bigint, split_part(t.direct_key, ':', 2)::bigint)
-            where m.user_id = reader), '[]'),
+            where m.user_id = reader
+                -- whom SQL put in beside the two sees the thread in the other dialects only
+                and reader::text in (split_part(t.direct_key, ':', 1), split_part(t.direct_key, ':', 2))), '[]'),
         'refused', coalesce((
             select jsonb_agg(case b.blocker_id when reader then b.blocked_id else b.blocker_id end)
             from chat.blocks b

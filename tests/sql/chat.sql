@@ -33,6 +33,13 @@ begin
     delete from chat.members where thread_id = t and user_id = bob;
     assert chat.direct_thread(ada, bob) = t;
     assert chat.member_of(bob, t), 'who left is back';
+    -- a third one in it has no part in the direct dialect
+    insert into chat.members (thread_id, user_id) values (t, eve);
+    assert chat.direct_view(eve) -> 'threads' = '[]';
+    assert (select count(*) = 0 from chat.direct_conversations(eve));
+    assert jsonb_array_length(chat.direct_view(ada) -> 'threads') = 1;
+    assert (select array_agg(partner_id) = array[bob] from chat.direct_conversations(ada));
+    delete from chat.members where thread_id = t and user_id = eve;
     begin
         perform chat.direct_thread(ada, ada);
         assert false, 'with oneself';
