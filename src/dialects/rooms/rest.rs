@@ -127,7 +127,10 @@ async fn at_once(
             Ok(ok(one.ok_or_else(|| Error::internal("not a list"))?))
         }
         Endpoint::Typing(room) => {
-            let is_typing = codec::is_typing(&codec::object(&ask.body)?)?;
+            let is_typing = match ask.body.is_empty() {
+                true => false,
+                false => codec::is_typing(&codec::object(&ask.body)?)?,
+            };
             let room = standing.thread(room)?;
             match is_typing {
                 true => session::start_typing(hub, room, standing, TYPING_LASTS),
