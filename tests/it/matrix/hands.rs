@@ -206,6 +206,15 @@ impl Hands {
         }
     }
 
+    /// Opens a direct thread with somebody and says something there.
+    pub(super) async fn open_direct(&self, who: Person, other: Person, content: &str) {
+        let wire = Wire::open(&self.app, who, Speech::Direct, &who.token("hands")).await;
+        let join = json!(["join_conversation", { "other_user_id": other.uuid() }]);
+        wire.ask(join, "ack").await;
+        let data = json!({ "receiver_id": other.uuid(), "content": content });
+        wire.ask(json!(["send_message_realtime", data]), "ack").await;
+    }
+
     /// Lets linus come; what he comes with keeps him here.
     pub(super) async fn arrive(&self, origin: Origin) -> Option<Wire> {
         let token = LINUS.token("coming and going");

@@ -145,6 +145,18 @@ async fn came_and_went(round: &mut Round, by: Origin, ends_by: Origin) {
     round.told(&off, Origin::NativeSocket).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_that_one_dialect_opens_is_there_in_all() {
+    let mut round = Round::new().await;
+    round.begin();
+    let word = round.word();
+    round.hands.open_direct(NILS, GRACE, &word).await;
+    round.opened(GRACE, &word).await;
+    round.mark().await;
+    round.check(&Fact::new(Kind::MemberAdded, Place::Direct, NILS), Origin::DirectSocket);
+    round.verdict();
+}
+
 #[test]
 fn the_readme_has_the_table() {
     let wanted = table::readme();

@@ -80,6 +80,19 @@ impl Round {
         (self.hands.row(&sql).await, word)
     }
 
+    /// Waits until a thread that was opened with somebody, and its first words, are on all screens that are of no other.
+    pub(super) async fn opened(&self, with: Person, word: &str) {
+        let screens = || self.reader.iter().zip(&self.from).filter(|(one, _)| one.place.is_none());
+        let shown = screens().filter(|(screen, _)| screen.shows_messages());
+        self.mentioned(shown, word, "the first message of a new thread").await;
+        for (screen, from) in screens().filter(|(screen, _)| screen.dialect == Dialect::Native) {
+            let joined =
+                |item: &&Value| item["type"] == "thread_joined" && item["user_id"] == with.uuid();
+            let items = screen.log.since(*from);
+            assert_eq!(items.iter().filter(joined).count(), 1, "{items:?}");
+        }
+    }
+
     /// What grace has yet to read.
     pub(super) async fn unread(&self, place: Place) -> i64 {
         let (reader, thread) = (GRACE.0, place.id());
