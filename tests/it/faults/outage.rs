@@ -13,8 +13,10 @@ async fn after_an_outage_with_more_than_one_read_of_changes_every_client_reads_f
     ground.sql("insert into chat.threads (kind) values ('group')").await;
     let (mut socket, start) = open(&ground, 1, None).await;
     ground.proxy.refuse();
-    until("cut off", Duration::from_secs(20), || async { ground.bridge.ready().await == Some(503) })
-        .await;
+    until("cut off", Duration::from_secs(20), || async {
+        ground.bridge.ready().await == Some(503)
+    })
+    .await;
     let elsewhere = format!(
         "insert into chat.messages (thread_id, content) select 2, 'n' from generate_series(1, {ROWS})"
     );
