@@ -11,7 +11,9 @@ use crate::{
     history::ground::{Ground, until},
 };
 
-/// Contents that fill what lies between two processes.
+/// Contents of which a few fill what lies between two processes.
+const HUGE: usize = 200_000;
+/// Contents of which a page of the log holds some hundreds.
 const LARGE: usize = 20_000;
 
 /// Opens a socket whose window is small, as user 1.
@@ -35,18 +37,18 @@ async fn a_reader_that_stops_is_closed_with_4408_and_others_notice_nothing() {
     let mut said = Vec::new();
     // Until the server has given up; the quick one hears of each all the while.
     while ground.bridge.metric("rowcast_slow_disconnects_total").await < 1.0 {
-        let content = format!("{}|{}", said.len(), "x".repeat(LARGE));
+        let content = format!("{}|{}", said.len(), "x".repeat(HUGE));
         client.batch_execute(&say(&content)).await.expect("done");
-        assert_eq!(messages(&mut quick, 1).await.0, std::slice::from_ref(&content));
+        assert!(messages(&mut quick, 1).await.0 == std::slice::from_ref(&content));
         said.push(content);
-        assert!(said.len() < 5_000, "nobody gave up");
+        assert!(said.len() < 2_000, "nobody gave up");
     }
 
     let (had, cursor, code) = super::until_closed(&mut slow).await;
     assert_eq!(code, 4408);
     assert!(had.len() < said.len() && said.starts_with(&had));
     let (mut back, _) = open(&ground, 1, Some(&cursor.unwrap_or(start))).await;
-    assert_eq!(messages(&mut back, said.len() - had.len()).await.0, said[had.len()..]);
+    assert!(messages(&mut back, said.len() - had.len()).await.0 == said[had.len()..]);
     client.batch_execute(&say("live")).await.expect("done");
     assert_eq!(messages(&mut back, 1).await.0, ["live"]);
 }
