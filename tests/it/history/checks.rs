@@ -1,4 +1,4 @@
-//! The verdict on pollers: nothing skipped; a time repeats only what was young, a cursor nothing.
+//! The verdict on pollers: nothing skipped; a time repeats what was young or not in its checkpoint, a cursor nothing.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,15 +7,12 @@ use uuid::Uuid;
 use super::{
     inbox::shown,
     pollers::{By, Polled},
-    record::Record,
-    trouble::Played,
+    record::{Record, Row},
     world::{Key, What, World},
 };
 
-/// What a check by time may repeat was committed at most so long before the check whose time it was asked with.
-const YOUNG: i64 = 800_000;
-/// After trouble it takes so long until checkpoints are written again.
-const CALM: i64 = 2_000_000;
+/// What a time may repeat was committed at most so long before it: what WIRE.md promises.
+pub(crate) const YOUNG: i64 = 800_000;
 
 /// Holds a poller's checks against the record; returns what was skipped and what was repeated wrongly.
 pub(crate) fn judge(
@@ -23,7 +20,6 @@ pub(crate) fn judge(
     world: World,
     record: &Record,
     acked: &HashMap<Key, i64>,
-    trouble: &[Played],
 ) -> (Vec<String>, Vec<String>) {
     let name = format!("the poller by {:?} of user {}", polled.by, polled.user);
     let mut skipped = polled.errors.clone();
@@ -48,38 +44,38 @@ pub(crate) fn judge(
             skipped.push(format!("{name} got {id} ({text}), which is not for it"));
         }
     }
-    (skipped, repeated(polled, &name, record, acked, trouble))
+    (skipped, repeated(polled, &name, record, acked))
 }
 
+/// What came again and should not have. A cursor repeats nothing. A time repeats what is young, and what the checkpoint in
+/// force at that time does not see: trouble and a busy machine hold checkpoints up, and then the database shows it.
 fn repeated(
     polled: &Polled,
     name: &str,
     record: &Record,
     acked: &HashMap<Key, i64>,
-    trouble: &[Played],
 ) -> Vec<String> {
-    let committed: HashMap<Uuid, i64> = record
-        .rows
-        .iter()
-        .filter(|row| row.key.0 == What::New)
-        .filter_map(|row| Some((row.key.1, *acked.get(&row.key)?)))
-        .collect();
+    let new = record.rows.iter().filter(|row| row.key.0 == What::New);
+    let rows: HashMap<Uuid, &Row> = new.map(|row| (row.key.1, row)).collect();
     let mut wrong = Vec::new();
     // Where each message was had: in which run of pages, and by which check.
     let mut had: HashMap<Uuid, (usize, usize)> = HashMap::new();
     let mut run = 0;
-    let mut anchor = polled.from;
+    // Of the first check of the run: its time, which stays the run's, and when it was asked.
+    let mut anchor = None;
     for (nth, check) in polled.checks.iter().enumerate() {
+        let (time, asked) = *anchor.get_or_insert_with(|| (micros(&check.since), check.at));
         for (id, text) in &check.got {
             let Some((before, first)) = had.insert(*id, (run, nth)) else { continue };
-            let young = committed.get(id).is_none_or(|at| *at > anchor - YOUNG);
-            let calm = !trouble
-                .iter()
-                .any(|fault| anchor + YOUNG > fault.from && anchor < fault.until + CALM);
-            let allowed = polled.by == By::Time && before != run && (young || !calm);
+            let row = rows.get(id);
+            let young =
+                row.is_none_or(|row| acked.get(&row.key).is_none_or(|at| *at > time - YOUNG));
+            let since = row.is_some_and(|row| record.is_since(row, time, asked));
+            let allowed = polled.by == By::Time && before != run && (young || since);
             if !allowed {
-                let at = committed.get(id);
-                let mut words = format!("{name} got {id} ({text}), committed by {at:?}, again:");
+                let at = row.and_then(|row| acked.get(&row.key));
+                let mut words =
+                    format!("{name} got {id} ({text}), committed by {at:?}, again: {row:?}");
                 for (place, check) in polled.checks.iter().enumerate().take(nth + 1).skip(first) {
                     words += &format!(
                         "\n  check {place} at {}: {} messages, {}, asked with {}",
@@ -97,8 +93,13 @@ fn repeated(
         }
         if !check.has_more {
             run += 1;
-            anchor = check.at;
+            anchor = None;
         }
     }
     wrong
+}
+
+/// A time as microseconds since 1970; of a cursor there is none.
+fn micros(time: &str) -> i64 {
+    time.parse::<jiff::Timestamp>().map_or(i64::MIN, jiff::Timestamp::as_microsecond)
 }

@@ -3,14 +3,23 @@
 //! `ROWCAST_SEED` plays a schedule again, `ROWCAST_LONG=1` plays a long one.
 
 mod checks;
+mod conversations;
+mod diary;
 mod dice;
+mod direct;
 pub(crate) mod ground;
+mod guests;
 mod inbox;
+mod io;
+mod longpoll;
+mod mixed;
 mod movers;
 mod pollers;
 mod record;
+mod rooms;
 mod sockets;
 mod streams;
+mod tally;
 mod trouble;
 mod verdict;
 mod world;
@@ -22,6 +31,7 @@ use serde_json::json;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use self::{
+    diary::Diary,
     dice::Dice,
     ground::Ground,
     inbox::{Inbox, LAST},
@@ -41,6 +51,8 @@ struct Size {
     writers: u64,
     sockets: i64,
     streams: i64,
+    /// Clients of each kind of the other dialects.
+    mixed: i64,
     changes: u64,
     trouble: Trouble,
     /// Over how long the trouble is spread.
@@ -50,10 +62,11 @@ struct Size {
 }
 
 const SHORT: Size = Size {
-    world: World { users: 12, threads: 16, movers: 3 },
+    world: World { users: 12, threads: 20, pairs: 4, movers: 3 },
     writers: 16,
     sockets: 36,
     streams: 4,
+    mixed: 2,
     changes: 3_000,
     trouble: Trouble { listener: 3, bridge: 1, postgres: 1, stalls: 1, cuts: 1 },
     within: Duration::from_secs(8),
@@ -62,10 +75,11 @@ const SHORT: Size = Size {
 };
 
 const LONG: Size = Size {
-    world: World { users: 44, threads: 40, movers: 6 },
+    world: World { users: 44, threads: 48, pairs: 8, movers: 6 },
     writers: 20,
     sockets: 185,
     streams: 15,
+    mixed: 6,
     changes: 20_000,
     trouble: Trouble { listener: 30, bridge: 10, postgres: 3, stalls: 5, cuts: 5 },
     within: Duration::from_secs(110),
@@ -98,6 +112,7 @@ async fn play(seed: u64, size: &Size) {
     let ledger = Arc::new(Ledger::default());
     let began = Instant::now();
 
+    let http = reqwest::Client::new();
     let line = |user: i64| Line {
         address: ground.bridge.address,
         token: token(user),
@@ -105,9 +120,11 @@ async fn play(seed: u64, size: &Size) {
         pause: 4_000,
         finishing: seen_finishing.clone(),
         patience: Duration::from_secs(40),
+        http: http.clone(),
     };
     let mut clients = start_clients(seed, size, &line);
     let mut pollers = start_pollers(seed, size, &line);
+    let mut guests = mixed::start(seed, size.world, size.mixed, &line);
     let desk = Desk {
         url: ground.postgres.url(),
         world: size.world,
@@ -151,8 +168,12 @@ async fn play(seed: u64, size: &Size) {
     while let Some(poller) = pollers.join_next().await {
         polled.push(poller.expect("a poller"));
     }
+    let mut diaries = Vec::new();
+    while let Some(guest) = guests.join_next().await {
+        diaries.push(guest.expect("a guest"));
+    }
     let took = began.elapsed();
-    judge(seed, size, &ground, &ledger, &trouble, &inboxes, &polled, took).await;
+    judge(seed, size, &ground, &ledger, &trouble, &inboxes, &polled, &diaries, took).await;
 }
 
 fn start_clients(seed: u64, size: &Size, line: &dyn Fn(i64) -> Line) -> JoinSet<Inbox> {
@@ -192,6 +213,7 @@ async fn judge(
     trouble: &[Played],
     inboxes: &[Inbox],
     polled: &[Polled],
+    diaries: &[Diary],
     took: Duration,
 ) {
     let client = ground.client().await;
@@ -218,7 +240,7 @@ async fn judge(
     }
     let (mut skipped, mut repeated) = (Vec::new(), Vec::new());
     for one in polled {
-        let (missed, again) = checks::judge(one, size.world, &record, &acked, trouble);
+        let (missed, again) = checks::judge(one, size.world, &record, &acked);
         skipped.extend(missed);
         repeated.extend(again);
     }
@@ -251,13 +273,18 @@ async fn judge(
         repeated.len(),
         wrong.len(),
     ));
-    // What a time repeats is printed and not judged: a checkpoint that a stall or a busy machine holds up repeats more.
-    let clean = verdict.is_clean() && wrong.is_empty() && skipped.is_empty();
+    let mixed = mixed::judge(diaries, &record, &acked);
+    let clean = verdict.is_clean()
+        && wrong.is_empty()
+        && skipped.is_empty()
+        && repeated.is_empty()
+        && mixed.iter().all(tally::Tally::is_clean);
     if !clean {
         for played in trouble {
             say(&format!("  {:?} from {} to {}", played.fault, played.from, played.until));
         }
-        let words = verdict.words.iter().chain(wrong.iter().take(5));
+        let mixed = mixed.iter().flat_map(|tally| &tally.words);
+        let words = verdict.words.iter().chain(wrong.iter().take(5)).chain(mixed);
         for word in words.chain(skipped.iter().take(5)).chain(repeated.iter().take(5)) {
             say(word);
         }

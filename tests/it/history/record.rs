@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rowcast::cursor::{HistoryId, Mark, Position};
+use rowcast::cursor::{HistoryId, Mark, Position, Snapshot};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ pub(crate) struct Row {
     /// The thread that its topic is, if it is one.
     pub(crate) thread: Option<i64>,
     pub(crate) key: Key,
+    /// The message's number.
+    pub(crate) message: i64,
 }
 
 impl Row {
@@ -39,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) history: HistoryId,
     /// The places in `rows` of what a key names, in the log's order.
     pub(crate) places: HashMap<Key, Vec<usize>>,
+    /// What was finished at which time, the oldest first.
+    pub(crate) checkpoints: Vec<Mark>,
 }
 
 impl Record {
@@ -46,7 +50,8 @@ impl Record {
         let sql = "select id, xid::text, (extract(epoch from at) * 1000000)::bigint, topic, relation, op, \
                 coalesce(record ->> 'uuid', old_record ->> 'uuid', record ->> 'thread_uuid', \
                     old_record ->> 'thread_uuid')::uuid, \
-                record ->> 'content', record ->> 'deleted_at' is not null \
+                record ->> 'content', record ->> 'deleted_at' is not null, \
+                coalesce((key ->> 'id')::bigint, 0) \
             from rowcast.changes \
             where relation = 'chat.messages' or (relation = 'chat.members' and topic like 'user:%') \
             order by id";
@@ -57,7 +62,25 @@ impl Record {
         for (place, row) in rows.iter().enumerate() {
             places.entry(row.key.clone()).or_default().push(place);
         }
-        Self { rows, history: HistoryId::of(history.get(0)), places }
+        let sql = "select (extract(epoch from at) * 1000000)::bigint, snapshot::text \
+            from rowcast.checkpoints order by at";
+        let checkpoints = client.query(sql, &[]).await.expect("checkpoints");
+        let mark = |row: &tokio_postgres::Row| Mark {
+            snapshot: Snapshot::parse(row.get(1)).expect("a snapshot"),
+            at: row.get(0),
+        };
+        let checkpoints = checkpoints.iter().map(mark).collect();
+        Self { rows, history: HistoryId::of(history.get(0)), places, checkpoints }
+    }
+
+    /// Whether an answer to "since this time", asked at a moment, may have had a row: by what the checkpoint in force says.
+    pub(crate) fn is_since(&self, row: &Row, time: i64, asked: i64) -> bool {
+        let upto = self.checkpoints.partition_point(|mark| mark.at <= time);
+        // They are written one after the other: that one was committed is only sure when the next was taken.
+        let sure = self.checkpoints.get(upto).is_some_and(|next| next.at < asked);
+        let in_force = if sure { upto } else { upto.saturating_sub(1) };
+        let mark = in_force.checked_sub(1).map(|place| &self.checkpoints[place]);
+        mark.is_none_or(|mark| !mark.sees(row.xid, row.at))
     }
 
     /// Holds the log against what the writers know; returns what does not fit.
@@ -118,5 +141,6 @@ fn read(row: &tokio_postgres::Row) -> Row {
         thread: topic.strip_prefix("thread:").and_then(|thread| thread.parse().ok()),
         topic,
         key: (what, row.get::<_, Option<Uuid>>(6).expect("an id"), content),
+        message: row.get(9),
     }
 }

@@ -25,6 +25,16 @@ pub(crate) struct Line {
     pub(crate) finishing: watch::Receiver<bool>,
     /// When a client gives up at last.
     pub(crate) patience: Duration,
+    /// For those who ask over HTTP.
+    pub(crate) http: reqwest::Client,
+}
+
+impl Line {
+    /// Whether a client has waited long enough after all was written; `end` is its own memory of when that is.
+    pub(crate) fn is_over(&self, end: &mut Option<Instant>) -> bool {
+        *self.finishing.borrow()
+            && Instant::now() >= *end.get_or_insert_with(|| Instant::now() + self.patience)
+    }
 }
 
 /// How a client ends a stay.

@@ -29,6 +29,8 @@ pub(crate) type Key = (What, Uuid, String);
 pub(crate) struct World {
     pub(crate) users: i64,
     pub(crate) threads: i64,
+    /// The last so many of the threads are direct ones, of two neighbours each: users 1 and 2, 3 and 4…
+    pub(crate) pairs: i64,
     /// Users after the others who come into threads after the others and leave them again.
     pub(crate) movers: i64,
 }
@@ -36,7 +38,22 @@ pub(crate) struct World {
 impl World {
     /// The threads that a user is in from beginning to end.
     pub(crate) fn threads_of(&self, user: i64) -> Vec<i64> {
-        (1..=self.threads).filter(|thread| (thread + user) % 4 == 0).collect()
+        let within = |thread: &i64| match self.pair(*thread) {
+            Some((one, other)) => user == one || user == other,
+            None => (thread + user) % 4 == 0,
+        };
+        (1..=self.threads).filter(within).collect()
+    }
+
+    /// Whose direct thread it is, if it is one.
+    pub(crate) fn pair(&self, thread: i64) -> Option<(i64, i64)> {
+        let nth = thread - (self.threads - self.pairs);
+        (nth > 0 && thread <= self.threads).then_some((2 * nth - 1, 2 * nth))
+    }
+
+    /// The direct thread of a user who has one.
+    pub(crate) fn direct_of(&self, user: i64) -> i64 {
+        self.threads - self.pairs + (user + 1) / 2
     }
 
     /// The threads that movers come into and leave.
@@ -56,6 +73,11 @@ impl World {
         )
     }
 
+    /// The thread of a public id.
+    pub(crate) fn number(thread: Uuid) -> i64 {
+        i64::from(thread.as_fields().3[7]) + 256 * i64::from(thread.as_fields().3[6])
+    }
+
     /// The people, the threads and who is in them.
     pub(crate) fn sql(&self) -> String {
         let mut sql = format!(
@@ -64,7 +86,13 @@ impl World {
         );
         for thread in 1..=self.all() {
             let uuid = Self::thread(thread);
-            sql += &format!("insert into chat.threads (uuid, kind) values ('{uuid}', 'group');\n");
+            let (kind, key) = match self.pair(thread) {
+                Some((one, other)) => ("chat", format!("'{one}:{other}'")),
+                None => ("group", "null".to_owned()),
+            };
+            sql += &format!(
+                "insert into chat.threads (uuid, kind, direct_key) values ('{uuid}', '{kind}', {key});\n"
+            );
         }
         for user in 1..=self.users + self.movers {
             for thread in self.threads_of(user) {

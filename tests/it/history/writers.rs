@@ -248,8 +248,12 @@ impl Writer {
             if self.dice.chance(2) {
                 text = text + "|" + &"x".repeat(20_000);
             }
-            let sql = "insert into chat.messages (uuid, thread_id, sender_id, content) values ($1, $2, 1, $3)";
-            self.client().execute(sql, &[&message, &thread, &text]).await?;
+            // In a direct thread one of the two writes.
+            let sender = self.desk.world.pair(thread).map_or(1, |(one, other)| {
+                if message.as_bytes()[0].is_multiple_of(2) { one } else { other }
+            });
+            let sql = "insert into chat.messages (uuid, thread_id, sender_id, content) values ($1, $2, $3, $4)";
+            self.client().execute(sql, &[&message, &thread, &sender, &text]).await?;
             self.done.push(key);
         }
         Ok(())
