@@ -86,7 +86,11 @@ pub(super) async fn poll(
                 },
             }
         }
-        polled = Box::pin(chat.rooms_poll(me, room, None, Some(after), PAGE)).await?;
+        let asked = Box::pin(chat.rooms_poll(me, room, None, Some(after), PAGE)).await?;
+        // With nothing given in between the first timestamp still holds, and it may stand for a place.
+        if asked.count > 0 {
+            polled = asked;
+        }
     }
 }
 

@@ -119,6 +119,27 @@ async fn timestamps_alone_give_everything_once_while_others_write() {
 }
 
 #[tokio::test]
+async fn a_poll_that_waited_in_vain_keeps_its_timestamp() {
+    let app = App::start().await;
+    app.sql("insert into chat.messages (thread_id, sender_id, content) values (1, 2, 'one')").await;
+    let (_, first) = app.ask("GET", POLL, &token("ada"), None).await;
+    let since = first["timestamp"].as_str().expect("a timestamp");
+    let path = format!("{POLL}&since={since}&wait=3");
+    let ada = token("ada");
+    let writing = async {
+        while app.parked_polls() < 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // It wakes the poll, which asks the database, which has nothing to give.
+        let sql = "insert into chat.messages (thread_id, sender_id, content, deleted_at) values (1, 2, 'gone', now())";
+        app.sql(sql).await;
+    };
+    let ((status, answer), ()) = tokio::join!(app.ask("GET", &path, &ada, None), writing);
+    assert_eq!((status, &answer["messages"]), (200, &json!([])));
+    assert_eq!(answer["timestamp"], since, "another one would not stand for the place");
+}
+
+#[tokio::test]
 async fn a_message_is_answered_to_many_waiting_polls_with_one_question() {
     let app = App::start_with(&["--rate-rest=10000/10000"]).await;
     let (_, first) = app.ask("GET", POLL, &token("ada"), None).await;
