@@ -7,6 +7,7 @@ mod idle;
 mod inserts;
 mod latency;
 mod people;
+mod polls;
 mod postgres;
 mod reads;
 mod socket;
@@ -47,9 +48,9 @@ Measures Rowcast against its budgets and prints a table.
 usage: scripts/bench [--quick] [PART…]
 
   --quick   shorter rounds, two minutes at most
-  PART      only some of: inserts, latency, fanout, idle, reads";
+  PART      only some of: inserts, latency, fanout, idle, polls, reads";
 
-const PARTS: [&str; 5] = ["inserts", "latency", "fanout", "idle", "reads"];
+const PARTS: [&str; 6] = ["inserts", "latency", "fanout", "idle", "polls", "reads"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|one| one != "--bench").collect();
@@ -90,6 +91,9 @@ fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<()> {
     }
     if wanted("idle") {
         idle::measure(&postgres, &crowd, &mut table)?;
+    }
+    if wanted("polls") {
+        polls::measure(scale, &postgres, &crowd, &mut table)?;
     }
     if wanted("reads") {
         reads::measure(scale, &postgres, &mut table)?;

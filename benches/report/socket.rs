@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 /// How a frame of a new message begins.
@@ -21,12 +21,32 @@ pub(crate) struct Socket {
 impl Socket {
     /// Connects, says who it is and waits for the greeting.
     pub(crate) fn open(address: SocketAddr, token: &str) -> Result<Self> {
+        Self::open_at(address, "/ws", token)
+    }
+
+    /// The same as a client of Socket.IO.
+    pub(crate) fn open_io(address: SocketAddr, token: &str) -> Result<Self> {
+        let mut socket = Self::open_at(address, "/socket.io/?EIO=4&transport=websocket", token)?;
+        // A client's frame is masked; a mask of zeros changes nothing.
+        let mut connect = frame(b"40");
+        let length = connect.get_mut(1).context("a frame has a length")?;
+        *length |= 0x80;
+        connect.splice(2..2, [0; 4]);
+        socket.stream.write_all(&connect)?;
+        let mut connected = false;
+        while !connected {
+            socket.read(|frame| connected |= frame.starts_with(b"40{"))?;
+        }
+        Ok(socket)
+    }
+
+    fn open_at(address: SocketAddr, path: &str, token: &str) -> Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         write!(
             stream,
-            "GET /ws HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\nconnection: upgrade\r\n\
+            "GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\nconnection: upgrade\r\n\
              upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )?;
         let mut head = Vec::new();
