@@ -2,27 +2,16 @@
 //!
 //! `warp::serve` offers none of these; `warp::service` gives the same filters as a tower service.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::{
-    body::{Body, Incoming},
-    service::service_fn,
-};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
-    service::TowerToHyperService,
-};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tower::{Layer, Service};
+use tower::Layer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response as Reply};
 
+use super::connection;
 use crate::{
     dialects::{self, door},
     lifecycle::Lifecycle,
@@ -30,8 +19,6 @@ use crate::{
     session::Services,
 };
 
-/// A client that does not finish its request's head in this time is not one.
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 /// Accepting fails when the process is out of files; then it must not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long an operator's client may leave an answer unread.
@@ -69,24 +56,22 @@ fn answered(
     routes.recover(unanswered).unify().map(counted)
 }
 
-async fn accept<S, B>(
+async fn accept<S>(
     listener: TcpListener,
     service: TowerToHyperService<S>,
     unread: Duration,
     lifecycle: Lifecycle,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Future: Send> + Clone + Send + 'static,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    TowerToHyperService<S>: connection::Answers,
 {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = lifecycle.draining() => return,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                let task = connection(stream, service.clone(), unread, lifecycle.clone());
+        match accepted.and_then(|(stream, _)| prepared(stream, unread)) {
+            Ok(stream) => {
+                let task = connection::serve(stream, service.clone(), lifecycle.clone());
                 lifecycle.connection(task);
             }
             Err(error) => {
@@ -97,41 +82,10 @@ async fn accept<S, B>(
     }
 }
 
-/// One TCP connection's life. An upgrade takes the stream away, and its session goes on by itself.
-async fn connection<S, B>(
-    stream: TcpStream,
-    service: TowerToHyperService<S>,
-    unread: Duration,
-    lifecycle: Lifecycle,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Future: Send> + Clone + Send + 'static,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-{
-    if let Err(error) = stream.set_nodelay(true).and_then(|()| limit_unread(&stream, unread)) {
-        tracing::debug!(%error, "a connection ended at once: {error}");
-        return;
-    }
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
-    let asked = &AtomicBool::new(false);
-    let service = service_fn(move |request| {
-        asked.store(true, Ordering::Relaxed);
-        hyper::service::Service::call(&service, request)
-    });
-    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let mut serving = std::pin::pin!(serving);
-    let served = tokio::select! {
-        served = serving.as_mut() => served,
-        () = silence(asked) => return,
-        () = lifecycle.draining() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended with an error: {error}");
-    }
+fn prepared(stream: TcpStream, unread: Duration) -> std::io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    limit_unread(&stream, unread)?;
+    Ok(stream)
 }
 
 /// Ends a connection whose client leaves bytes unread for so long, whoever is waiting to write: an upgraded stream of
@@ -147,14 +101,6 @@ fn limit_unread(stream: &TcpStream, most: Duration) -> std::io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn limit_unread(_: &TcpStream, _: Duration) -> std::io::Result<()> {
     Ok(())
-}
-
-/// Resolves when the first request has not come in time: hyper's own deadline begins when it knows the version of HTTP.
-async fn silence(asked: &AtomicBool) {
-    tokio::time::sleep(HEADER_DEADLINE).await;
-    if asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// Counts an answer by its status class.

@@ -1,7 +1,9 @@
 //! The wiring: builds the parts, starts them in order, serves until a signal, drains.
 
 mod admin;
+mod connection;
 mod http;
+mod rewound;
 mod web;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

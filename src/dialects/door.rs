@@ -1,13 +1,13 @@
 //! The door that every dialect's HTTP side has: who asks, from which page, how often, and the upgrade to a WebSocket.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::{sync::Notify, time::timeout};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::{Filter, Rejection, reply::Response};
 
@@ -20,6 +20,17 @@ use crate::{
 
 /// A request's body must be there within this.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Tells a connection that its request has been read whole: what it still waits for is the answer.
+#[derive(Debug, Clone, Default)]
+pub struct Received(Arc<Notify>);
+
+impl Received {
+    /// Waits until the request has been read; for ever where nobody says so.
+    pub async fn whole(&self) {
+        self.0.notified().await;
+    }
+}
 
 /// A request, read whole.
 #[derive(Debug)]
@@ -44,11 +55,16 @@ impl Ask {
 /// Reads a request whose body is at most `most` bytes; the errors are for the dialect to answer.
 pub fn ask(most: usize) -> impl Filter<Extract = (Result<Ask>,), Error = Rejection> + Clone {
     let query = warp::query::raw().or_else(|_| async { Ok::<_, Rejection>((String::new(),)) });
-    warp::method().and(warp::header::headers_cloned()).and(query).and(warp::body::stream()).then(
-        move |method, headers, query, body| async move {
+    let received = warp::ext::optional::<Received>();
+    let head = warp::method().and(warp::header::headers_cloned()).and(query);
+    head.and(received).and(warp::body::stream()).then(
+        move |method, headers, query, received: Option<Received>, body| async move {
             let body = timeout(BODY_DEADLINE, read_body(body, most)).await.map_err(|_| {
                 Error::new(Kind::Timeout, "The request's body did not come in time")
             })??;
+            if let Some(Received(received)) = received {
+                received.notify_one();
+            }
             Ok(Ask { method, headers, query, body })
         },
     )

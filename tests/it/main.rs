@@ -5,6 +5,7 @@
 mod harness;
 
 mod cli;
+mod connection;
 mod embedded;
 mod faults;
 mod fuzz;
