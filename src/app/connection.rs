@@ -82,11 +82,9 @@ pub(super) async fn serve<S: Answers>(stream: TcpStream, service: S, lifecycle: 
     let mut io = Rewound::new(Bytes::new(), stream);
     let mut ready = None;
     loop {
-        let waiting = match Box::pin(talk(io, &service, ready, &lifecycle)).await {
-            Some(waiting) => waiting,
-            None => return,
-        };
-        let Waiting { stream, mut ahead, answer, way_back } = waiting;
+        let talking = Box::pin(talk(io, &service, ready, &lifecycle));
+        let Some(Waiting { stream, mut ahead, left }) = talking.await else { return };
+        let Left { answer, way_back } = left;
         let answer = tokio::select! {
             answer = answer => answer,
             () = gone(&stream, &mut ahead) => return,
@@ -103,14 +101,19 @@ struct Waiting<B, E> {
     stream: TcpStream,
     /// What the client sent after its request.
     ahead: BytesMut,
+    left: Left<B, E>,
+}
+
+/// An answer that takes long.
+struct Left<B, E> {
     answer: Answer<B, E>,
     /// A request of the same kind, by which hyper gets to write the answer.
     way_back: Vec<u8>,
 }
 
-/// Where the service puts an answer that takes long.
+/// Where the service puts it.
 struct Desk<B, E> {
-    answer: Mutex<Option<(Answer<B, E>, Vec<u8>)>>,
+    answer: Mutex<Option<Left<B, E>>>,
     left: Notify,
 }
 
@@ -148,12 +151,11 @@ async fn talk<S: Answers>(
             served = &mut serving => break served,
             () = desk.left.notified() => {
                 let parts = serving.into_parts()?;
-                let mut left = desk.answer.lock().unwrap_or_else(PoisonError::into_inner);
-                let (answer, way_back) = left.take()?;
+                let left = desk.answer.lock().unwrap_or_else(PoisonError::into_inner).take()?;
                 let (unread, stream) = parts.io.into_inner().into_parts();
                 let mut ahead = BytesMut::from(&parts.read_buf[..]);
                 ahead.extend_from_slice(&unread);
-                return Some(Waiting { stream, ahead, answer, way_back });
+                return Some(Waiting { stream, ahead, left });
             }
             () = silence(&asked) => return None,
             () = lifecycle.draining(), if !draining => {
@@ -195,7 +197,7 @@ async fn in_time_or_left<B, E>(
         answer = &mut answer => return answer,
         () = long => {}
     }
-    *desk.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some((answer, way_back));
+    *desk.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Left { answer, way_back });
     desk.left.notify_one();
     std::future::pending().await
 }
