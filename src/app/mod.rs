@@ -1,6 +1,7 @@
 //! The wiring: builds the parts, starts them in order, serves until a signal, drains.
 
 mod admin;
+mod client;
 mod connection;
 mod http;
 mod rewound;
@@ -96,6 +97,7 @@ pub async fn start(config: Config, demo: Option<Demo>, lifecycle: Lifecycle) -> 
         admin: operators.local_addr().map_err(Error::internal)?,
     };
     let routes = web::with_pages(dialects::routes(&services), config.demo_page, demo);
+    let routes = client::with_modules(routes);
     http::serve_clients(clients, routes, &services);
     let operating = admin::routes(keeper.status.clone(), lifecycle.clone())?;
     http::serve(operators, operating, &lifecycle);

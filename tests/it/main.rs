@@ -14,6 +14,7 @@ mod history;
 mod longpoll;
 mod matrix;
 mod migrate;
+mod modules;
 mod native;
 mod pool;
 mod presence;

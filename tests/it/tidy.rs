@@ -127,7 +127,10 @@ fn crates_stay_at_home() {
 #[test]
 fn files_are_short_and_say_what_they_are() {
     let mut wrong = Vec::new();
-    for path in files(&["src", "sql", "tests"], &["rs", "sql", "js", "mjs", "css", "html"]) {
+    for path in files(
+        &["src", "sql", "tests", "client/src", "client/test"],
+        &["rs", "sql", "js", "mjs", "ts", "css", "html"],
+    ) {
         let text = fs::read_to_string(root().join(&path)).unwrap();
         let lines = text.lines().count();
         if lines > LONGEST && !path.starts_with("tests/golden") {

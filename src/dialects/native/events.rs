@@ -41,7 +41,7 @@ async fn stream_to(services: Services, ask: Result<Ask>) -> Result<Response> {
     let last = ask.headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
     let last = last.filter(|last| !last.is_empty());
     let cursor = last.map(str::to_owned).or_else(|| ask.parameter("cursor"));
-    let native = Native::open_at(&mut session, cursor)?;
+    let native = Native::open_at(&mut session, &ask, cursor).await?;
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
     services.lifecycle.session(async move {
         run(session, StreamTransport(sender), native).await;

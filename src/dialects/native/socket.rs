@@ -51,7 +51,7 @@ async fn accept(services: Services, on_upgrade: Option<OnUpgrade>, ask: Ask) -> 
     let claims = door::claims(&services, &ask).await?;
     let mut session = Session::open(services.clone(), claims).await?;
     session.take(Limited::Join)?;
-    let native = Native::open_at(&mut session, ask.parameter("cursor"))?;
+    let native = Native::open_at(&mut session, &ask, ask.parameter("cursor")).await?;
     door::upgrade(&services, &ask, on_upgrade, move |transport| async move {
         run(session, transport, native).await;
     })
@@ -70,7 +70,12 @@ pub(super) struct Native {
     resuming: bool,
     /// The `ref` of the request to resume.
     reference: Option<Value>,
+    /// What became of the threads that it asked for as it came.
+    answers: Vec<String>,
 }
+
+/// Threads that a client may ask for as it comes.
+const MAX_SUBSCRIBED: usize = 100;
 
 impl Dialect for Native {
     const NAME: &'static str = "native";
@@ -88,6 +93,7 @@ impl Dialect for Native {
         } else {
             standing_at(established.text(), cursor)
         });
+        out.extend(self.answers.drain(..).map(Frame::plain));
         if self.lost {
             self.resync(session, out);
         }
@@ -178,14 +184,48 @@ fn standing_at(text: String, cursor: String) -> Frame {
 }
 
 impl Native {
-    /// The view of a client that comes with a cursor, or with none.
-    pub(super) fn open_at(session: &mut Session, cursor: Option<String>) -> Result<Self> {
+    /// The view of a client that comes with a cursor, or with none, and with the threads that it subscribes to: before
+    /// what it missed is replayed, so that their reads and deliveries are in it.
+    pub(super) async fn open_at(
+        session: &mut Session,
+        ask: &Ask,
+        cursor: Option<String>,
+    ) -> Result<Self> {
         let mut native = Self::default();
+        let threads = ask.parameter("subscribe").unwrap_or_default();
+        let threads: Vec<&str> = threads.split(',').filter(|thread| !thread.is_empty()).collect();
+        if threads.len() > MAX_SUBSCRIBED {
+            return Err(Error::malformed(format!(
+                "`subscribe` has {MAX_SUBSCRIBED} threads at most; subscribe to more by `subscribe_thread`"
+            )));
+        }
+        for thread in threads {
+            native.subscribe(session, thread).await?;
+        }
         if let Some(cursor) = cursor.filter(|cursor| !cursor.is_empty()) {
             native.resuming = session.follower.resume(&cursor)?.is_some();
             native.lost = !native.resuming;
         }
         Ok(native)
+    }
+
+    /// Subscribes to a thread as the client comes. One that is not its own is refused by an answer, not at the door.
+    async fn subscribe(&mut self, session: &mut Session, reference: &str) -> Result<()> {
+        if !codec::is_id(reference) {
+            return Err(Error::malformed(
+                "`subscribe` must be thread ids with commas between them",
+            ));
+        }
+        let answer = match session.thread(reference).await {
+            Ok((thread, thread_id)) => {
+                self.subscribed.insert(thread);
+                Said::ThreadSubscribed { thread_id }.answering(Some(&reference.into()))
+            }
+            Err(error) if error.is_ours() => return Err(error),
+            Err(error) => codec::error(&error).answering(Some(&reference.into())),
+        };
+        self.answers.push(answer);
+        Ok(())
     }
 
     /// Whether an event goes to this client: messages of all its threads, everything of those it subscribed to.
