@@ -125,11 +125,19 @@ async fn talk<S: Answers>(
     lifecycle: &Lifecycle,
 ) -> Option<Waiting<S::Content, S::Error>> {
     let desk = Arc::new(Desk { answer: Mutex::new(None), left: Notify::new() });
-    let fresh = ready.is_none();
-    let (ready, asked) = (Mutex::new(ready), AtomicBool::new(!fresh));
+    let asked = AtomicBool::new(ready.is_some());
+    // Ending a connection on which nothing has been asked closes it at once: an answer that is ready comes first.
+    let may_end = Notify::new();
+    if ready.is_none() {
+        may_end.notify_one();
+    }
+    let ready = Mutex::new(ready);
     let answering = service_fn(|request| {
         asked.store(true, Ordering::Relaxed);
         let ready = ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if ready.is_some() {
+            may_end.notify_one();
+        }
         let begun = ready.is_none().then(|| begin(service, request));
         let desk = Arc::clone(&desk);
         async move {
@@ -158,7 +166,7 @@ async fn talk<S: Answers>(
                 return Some(Waiting { stream, ahead, left });
             }
             () = silence(&asked) => return None,
-            () = lifecycle.draining(), if !draining => {
+            () = ending(lifecycle, &may_end), if !draining => {
                 draining = true;
                 Pin::new(&mut serving).graceful_shutdown();
             }
@@ -168,6 +176,11 @@ async fn talk<S: Answers>(
         tracing::debug!(%error, "a connection ended with an error: {error}");
     }
     None
+}
+
+async fn ending(lifecycle: &Lifecycle, may_end: &Notify) {
+    lifecycle.draining().await;
+    may_end.notified().await;
 }
 
 /// Begins to answer a request; what tells that it has been read whole, and its way back.
