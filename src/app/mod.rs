@@ -138,6 +138,7 @@ fn services(
             max_connections: limits.max_connections,
             allowed_origins: config.allowed_origins.clone(),
             direct_price: config.direct_price.into(),
+            supabase: config.supabase.clone(),
         }),
     }
 }

@@ -10,6 +10,7 @@ pub mod native;
 pub mod reading;
 pub mod rooms;
 pub mod socketio;
+pub mod supabase;
 
 use engineioxide::service::EngineIoService;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
@@ -26,6 +27,8 @@ pub fn routes(services: &Services) -> BoxedFilter<(Response,)> {
         .or(conversations::routes(services))
         .unify()
         .or(direct::routes(services))
+        .unify()
+        .or(supabase::routes(services))
         .unify()
         .boxed()
 }

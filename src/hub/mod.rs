@@ -6,6 +6,7 @@
 mod delivery;
 mod mailbox;
 mod presence;
+mod roster;
 mod routes;
 mod typing;
 
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use delivery::Delivery;
 pub use mailbox::{Item, Mailbox, Taken};
 pub use presence::{LINGERS, Presence, Present, Touched, Waiting};
+pub use roster::{Entry, Roster};
 pub use typing::{Typing, Typist};
 
 use crate::{
@@ -38,6 +40,7 @@ struct Inner {
     state: Mutex<State>,
     presence: Presence,
     typing: Typing,
+    roster: Roster,
 }
 
 #[derive(Default)]
@@ -63,6 +66,11 @@ impl Hub {
     /// Who is typing where.
     pub fn typing(&self) -> &Typing {
         &self.0.typing
+    }
+
+    /// Who is in which channel.
+    pub fn roster(&self) -> &Roster {
+        &self.0.roster
     }
 
     /// Opens a mailbox for at most `capacity` items; it holds no topic yet.

@@ -1,0 +1,26 @@
+//! The supabase dialect: Phoenix channels on `/realtime/v1` and `/socket`, broadcast over HTTP, and the project's gateway.
+
+mod bearer;
+mod broadcast;
+mod changes;
+mod channel;
+mod codec;
+mod fanout;
+mod join;
+mod joining;
+mod presence;
+mod private;
+mod replay;
+mod socket;
+mod stored;
+mod token;
+mod work;
+
+use warp::{filters::BoxedFilter, reply::Response};
+
+use crate::session::Services;
+
+/// The dialect's routes.
+pub fn routes(services: &Services) -> BoxedFilter<(Response,)> {
+    socket::routes(services)
+}
