@@ -6,6 +6,8 @@ mod changes;
 mod channel;
 mod codec;
 mod fanout;
+mod gateway;
+mod http;
 mod join;
 mod joining;
 mod presence;
@@ -16,11 +18,12 @@ mod stored;
 mod token;
 mod work;
 
-use warp::{filters::BoxedFilter, reply::Response};
+pub use gateway::Gateway;
+use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use crate::session::Services;
 
 /// The dialect's routes.
 pub fn routes(services: &Services) -> BoxedFilter<(Response,)> {
-    socket::routes(services)
+    socket::routes(services).or(http::routes(services)).unify().boxed()
 }

@@ -75,7 +75,7 @@ async fn accept(services: Services, on_upgrade: Option<OnUpgrade>, ask: Ask) -> 
 }
 
 /// The handshake's own headers, as `request.headers`: a JSON object of those that begin with `x-`.
-fn as_policies_see(ask: &Ask) -> Arc<str> {
+pub(super) fn as_policies_see(ask: &Ask) -> Arc<str> {
     let named = |(name, value): (&::http::HeaderName, &::http::HeaderValue)| {
         let text = value.to_str().ok().filter(|_| name.as_str().starts_with("x-"))?;
         (name.as_str() != "x-api-key").then(|| (name.to_string(), Value::from(text)))
