@@ -10,6 +10,7 @@ pub mod native;
 pub mod reading;
 pub mod rooms;
 pub mod socketio;
+pub mod supabase;
 
 use engineioxide::service::EngineIoService;
 use warp::{Filter, filters::BoxedFilter, reply::Response};

@@ -258,7 +258,11 @@ async fn page(
         if bytes > PAGE_BYTES {
             // The rest of the rows is not waited for: letting the connection go cancels them.
             let position = last_of(&deliveries);
-            return Ok(Page { position: position.unwrap_or(reading.position), deliveries, more: true });
+            return Ok(Page {
+                position: position.unwrap_or(reading.position),
+                deliveries,
+                more: true,
+            });
         }
     }
     client.done();

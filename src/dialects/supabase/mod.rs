@@ -1,0 +1,3 @@
+//! The `supabase` dialect: what Supabase Realtime's clients speak.
+
+pub mod changes;
