@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{inspect::inspect_list, terms::Op};
+use super::inspect::inspect_list;
+use crate::session::permit::Operator;
 
 /// Conditions in one filter; more are refused, for each costs at every change.
 const MAX_CONDITIONS: usize = 100;
@@ -29,7 +30,7 @@ pub struct Condition {
     /// The column's name.
     pub column: Arc<str>,
     /// How it is compared.
-    pub op: Op,
+    pub op: Operator,
     /// Whether `not.` stands before the operator.
     pub negated: bool,
     /// The value as text; for `in` an array literal.
@@ -117,9 +118,9 @@ fn condition(segment: &str) -> Result<Condition, String> {
     let Some((word, value)) = rest.split_once('.') else {
         return Err(wrong(&inspect_list(&[rest])));
     };
-    let Some(op) = Op::parse(word) else { return Err(wrong(&inspect_list(&[word, value]))) };
+    let Some(op) = Operator::parse(word) else { return Err(wrong(&inspect_list(&[word, value]))) };
     let value = match op {
-        Op::In => list(value)?,
+        Operator::In => list(value)?,
         _ => unquoted(value).unwrap_or_else(|| value.to_owned()),
     };
     Ok(Condition { column: column.into(), op, negated, value: value.into() })
@@ -160,7 +161,7 @@ mod tests {
         condition
     }
 
-    fn said(text: &str) -> (String, Op, bool, String) {
+    fn said(text: &str) -> (String, Operator, bool, String) {
         let Condition { column, op, negated, value } = one(text);
         (column.to_string(), op, negated, value.to_string())
     }
@@ -168,18 +169,18 @@ mod tests {
     #[test]
     fn conditions_are_read_as_the_reference_reads_them() {
         let plain = |column: &str, op, value: &str| (column.into(), op, false, value.into());
-        assert_eq!(said("id=eq.1"), plain("id", Op::Eq, "1"));
-        assert_eq!(said("  a b=neq.x=y.z  "), plain("a b", Op::Neq, "x=y.z"));
-        assert_eq!(said("id=in.(1,2,3)"), plain("id", Op::In, "{1,2,3}"));
-        assert_eq!(said(r#"n=in.("a,b",c)"#), plain("n", Op::In, r#"{"a,b",c}"#));
-        assert_eq!(said(r#"n=eq."a,b\"c\\""#), plain("n", Op::Eq, r#"a,b"c\"#));
-        assert_eq!(said(r#"n=eq."open"#), plain("n", Op::Eq, r#""open"#));
-        assert_eq!(said(r#"n=eq."a"b"#), plain("n", Op::Eq, r#""a"b"#));
-        assert_eq!(said("n=eq."), plain("n", Op::Eq, ""));
-        assert_eq!(said("n=like.%a(b,c)%"), plain("n", Op::Like, "%a(b,c)%"));
-        assert_eq!(said("n=isdistinct.3"), plain("n", Op::IsDistinct, "3"));
-        assert_eq!(said("n=not.is.null"), ("n".into(), Op::Is, true, "null".into()));
-        assert_eq!(said("n=not.in.(1)"), ("n".into(), Op::In, true, "{1}".into()));
+        assert_eq!(said("id=eq.1"), plain("id", Operator::Eq, "1"));
+        assert_eq!(said("  a b=neq.x=y.z  "), plain("a b", Operator::Neq, "x=y.z"));
+        assert_eq!(said("id=in.(1,2,3)"), plain("id", Operator::In, "{1,2,3}"));
+        assert_eq!(said(r#"n=in.("a,b",c)"#), plain("n", Operator::In, r#"{"a,b",c}"#));
+        assert_eq!(said(r#"n=eq."a,b\"c\\""#), plain("n", Operator::Eq, r#"a,b"c\"#));
+        assert_eq!(said(r#"n=eq."open"#), plain("n", Operator::Eq, r#""open"#));
+        assert_eq!(said(r#"n=eq."a"b"#), plain("n", Operator::Eq, r#""a"b"#));
+        assert_eq!(said("n=eq."), plain("n", Operator::Eq, ""));
+        assert_eq!(said("n=like.%a(b,c)%"), plain("n", Operator::Like, "%a(b,c)%"));
+        assert_eq!(said("n=isdistinct.3"), plain("n", Operator::Isdistinct, "3"));
+        assert_eq!(said("n=not.is.null"), ("n".into(), Operator::Is, true, "null".into()));
+        assert_eq!(said("n=not.in.(1)"), ("n".into(), Operator::In, true, "{1}".into()));
     }
 
     #[test]

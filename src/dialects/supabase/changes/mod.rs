@@ -1,5 +1,9 @@
 //! postgres_changes: what a channel asked of tables, and how their changes come to it.
 
+mod decimal;
 pub mod grammar;
 mod inspect;
-pub mod terms;
+mod judge;
+mod like;
+mod row;
+mod value;
