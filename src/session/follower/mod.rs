@@ -185,6 +185,14 @@ impl Follower {
         self.replay = Some(Replay { from, had: None });
     }
 
+    /// Goes back to just after a change that it was told of.
+    pub fn rewind_to(&mut self, cursor: &Cursor) -> Result<()> {
+        if let Some(position) = Position::decode(cursor.as_str(), self.history)? {
+            self.rewind(position);
+        }
+        Ok(())
+    }
+
     /// Stands where the hub does, if all that was pushed to this client has been taken: one that gets little must not
     /// be left behind where the log ends.
     pub fn keep_up(&mut self) {
@@ -195,11 +203,6 @@ impl Follower {
             self.position = position;
             self.arriving = false;
         }
-    }
-
-    /// The history that positions belong to.
-    pub fn history(&self) -> HistoryId {
-        self.history
     }
 
     /// Whether a cursor skips changes that this session has to look at for their links.

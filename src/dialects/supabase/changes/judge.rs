@@ -15,7 +15,7 @@ const FIRST_MADE: u32 = 16_384;
 
 /// What a condition says of a value. NULL matches nothing, negated or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// It holds.
     True,
     /// It does not.
@@ -28,9 +28,9 @@ pub(super) enum Verdict {
 
 /// A condition on a column of a type, with its value as the database casts it.
 #[derive(Debug)]
-pub(super) struct Test {
+pub struct Test {
     /// The condition as it is put to the database.
-    pub(super) asked: Asked,
+    pub asked: Asked,
     negated: bool,
     kind: Kind,
     value: Value,
@@ -103,7 +103,7 @@ impl Kind {
 
 impl Condition {
     /// As it is put to the database.
-    pub(super) fn asked(&self) -> Asked {
+    pub fn asked(&self) -> Asked {
         let value = self.value.to_string();
         Asked { column: Arc::clone(&self.column), operator: self.op, value }
     }
@@ -111,7 +111,7 @@ impl Condition {
 
 impl Test {
     /// Makes a test of a condition whose value the database has cast.
-    pub(super) fn new(condition: &Condition, column: &Column, canonical: &Json) -> Result<Self> {
+    pub fn new(condition: &Condition, column: &Column, canonical: &Json) -> Result<Self> {
         let asked = condition.asked();
         let value = match asked.operator {
             Operator::In => {
@@ -119,7 +119,10 @@ impl Test {
                     canonical.read().map_err(Error::internal)?;
                 let has_null = values.iter().any(|value| value.get() == "null");
                 let values = values.iter().map(|value| value.get().into());
-                Value::Many { values: values.filter(|value| **value != *"null").collect(), has_null }
+                Value::Many {
+                    values: values.filter(|value: &Box<str>| &**value != "null").collect(),
+                    has_null,
+                }
             }
             Operator::Like | Operator::Ilike => Value::Pattern(Pattern::read(&fold(&asked))),
             Operator::Is => Value::Is(match &*asked.value {
@@ -134,7 +137,7 @@ impl Test {
     }
 
     /// What the hub can look rows up by that may match; none where that is not certain to be all of them.
-    pub(super) fn equals(&self, column: &Column) -> Option<Vec<Equals>> {
+    pub fn equals(&self, column: &Column) -> Option<Vec<Equals>> {
         let equals = |value: &str| Equals { column: Arc::clone(&column.name), value: value.into() };
         if self.negated || !self.kind.is_canonical(column) {
             return None;
@@ -149,7 +152,7 @@ impl Test {
     }
 
     /// What the condition says of a column's value; one that the log does not have matches nothing.
-    pub(super) fn judge(&self, value: Option<&str>) -> Verdict {
+    pub fn judge(&self, value: Option<&str>) -> Verdict {
         let Some(value) = value else { return Verdict::Null };
         self.negate(match (&self.value, value) {
             (Value::Is(is), value) => {
@@ -173,7 +176,7 @@ impl Test {
     }
 
     /// What it says of a value of which the database has said whether it matches.
-    pub(super) fn answered(&self, matches: bool) -> Verdict {
+    pub fn answered(&self, matches: bool) -> Verdict {
         let null = matches!(self.value, Value::Many { has_null: true, .. });
         self.negate(if null && !matches { Verdict::Null } else { Verdict::of(Some(matches)) })
     }
@@ -283,7 +286,11 @@ fn fold(asked: &Asked) -> Cow<'_, str> {
 /// The text of a JSON string.
 fn text(json: &str) -> Option<Cow<'_, str>> {
     let inside = json.strip_prefix('"')?.strip_suffix('"')?;
-    if inside.contains('\\') { serde_json::from_str::<String>(json).ok().map(Cow::Owned) } else { Some(inside.into()) }
+    if inside.contains('\\') {
+        serde_json::from_str::<String>(json).ok().map(Cow::Owned)
+    } else {
+        Some(inside.into())
+    }
 }
 
 /// Whether a JSON text of a time with an offset has that of UTC; one without an offset has nothing to differ in.
