@@ -21,7 +21,7 @@ use crate::{
     feed::{Feed, Keeper, Status},
     hub::Hub,
     lifecycle::Lifecycle,
-    session::{self, Limits, Services, Settings},
+    session::{self, Limits, Permit, Services, Settings},
 };
 
 /// How long a start waits for the database.
@@ -126,6 +126,7 @@ fn services(
     Services {
         hub,
         chat: Chat::new(pool.clone()),
+        permit: Permit::start(pool.clone()),
         pool,
         verifier,
         limits: Limits::new(limits, config.content_policy),

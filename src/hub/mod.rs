@@ -4,6 +4,7 @@
 //! costs nobody else anything: its mailbox overflows, and it reads what it missed from the log.
 
 mod delivery;
+mod filter;
 mod mailbox;
 mod presence;
 mod roster;
@@ -13,6 +14,7 @@ mod typing;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use delivery::Delivery;
+pub use filter::{Equals, Wanted};
 pub use mailbox::{Item, Mailbox, Taken};
 pub use presence::{LINGERS, Presence, Present, Touched, Waiting};
 pub use roster::{Entry, Roster};
@@ -104,10 +106,10 @@ impl Hub {
     /// holds a topic reads the log from where it stands.
     pub fn go_on_from(&self, mark: Mark, history: HistoryId) {
         let mut state = self.state();
-        state.position = Some((Position::at(mark), history));
+        let left_off = state.position.replace((Position::at(mark), history));
         // What was not pushed counts too: a checkpoint has to follow it.
         state.published += 1;
-        state.routes.lag();
+        state.routes.lag(left_off.as_ref().map(|(position, _)| position));
     }
 
     /// Pushes changes of one batch, in the log's order, to whoever holds their topics, and moves subscriptions as they say.
@@ -141,6 +143,25 @@ impl Hub {
         }
         metrics::gauge!(TOPICS).set(state.routes.topics() as f64);
         state.position.clone()
+    }
+
+    fn want(
+        &self,
+        mailbox: &Arc<Shared>,
+        topics: &[(Topic, Wanted)],
+    ) -> Option<(Position, HistoryId)> {
+        let mut state = self.state();
+        for (topic, wanted) in topics {
+            state.routes.want(mailbox, topic, wanted);
+        }
+        metrics::gauge!(TOPICS).set(state.routes.topics() as f64);
+        state.position.clone()
+    }
+
+    fn stands_at(&self, mailbox: &Shared) -> Option<Position> {
+        let state = self.state();
+        let (position, _) = state.position.as_ref()?;
+        mailbox.is_empty().then(|| position.clone())
     }
 
     fn hold(&self, mailbox: &Arc<Shared>, topic: &Topic) -> bool {

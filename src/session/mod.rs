@@ -8,6 +8,7 @@ mod gather;
 mod limits;
 mod members;
 mod parked;
+pub mod permit;
 mod run;
 mod services;
 mod standing;
@@ -26,6 +27,7 @@ pub use members::{
     TYPING_LASTS, keep_presence, keep_typing, say_presence, start_typing, stop_typing, touch,
 };
 pub use parked::{Parked, Woke, event};
+pub use permit::Permit;
 pub use run::{Change, Dialect, run};
 pub use services::{Services, Settings};
 pub use standing::authenticate;

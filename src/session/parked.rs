@@ -98,7 +98,7 @@ impl Parked {
             () = sleep_until(expires) => return Err(ended(Reason::Unauthenticated)),
         };
         let resync = items.iter().any(|item| matches!(item, Item::Resync));
-        if taken == Taken::Lagged || resync {
+        if matches!(taken, Taken::Lagged(_)) || resync {
             // Boxed: what waits for a minute must not have room for a query all the time.
             self.asked = Box::pin(self.services.chat.admit(&self.claims)).await?.asked;
             return Ok(Woke::Ask);

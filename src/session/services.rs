@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Limits;
+use super::{Limits, Permit};
 use crate::{
     auth::Verifier, chat::Chat, config::Supabase, db::Pool, hub::Hub, lifecycle::Lifecycle,
 };
@@ -16,6 +16,8 @@ pub struct Services {
     pub pool: Pool,
     /// The domain's functions.
     pub chat: Chat,
+    /// Who may see what.
+    pub permit: Permit,
     /// Who verifies tokens.
     pub verifier: Verifier,
     /// What each user may do how often.

@@ -3128,6 +3128,67 @@ $$;
 
 COMMENT ON FUNCTION rowcast._key_of(relation regclass) IS 'The columns that tell rows apart: the primary key, else the replica identity index; null for none.';
 
+CREATE FUNCTION rowcast._make_roles() RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    wanted text;
+    sees_all text;
+begin
+    foreach wanted in array array['anon', 'authenticated', 'service_role'] loop
+        sees_all := case when wanted = 'service_role' then ' bypassrls' else '' end;
+        begin
+            if to_regrole(wanted) is null then
+                begin
+                    execute format('create role %I nologin noinherit%s', wanted, sees_all);
+                exception when insufficient_privilege then
+                    -- only who bypasses row security may give that away
+                    execute format('create role %I nologin noinherit', wanted);
+                end;
+            end if;
+        exception
+            when duplicate_object or unique_violation then null;
+            when insufficient_privilege then
+                return next format(
+                    'role %1$s is missing and %2$I may not create it; let a superuser run: create role %1$I nologin noinherit%3$s',
+                    wanted, current_user, sees_all);
+                continue;
+        end;
+
+        begin
+            if not rowcast._may_become(wanted) then
+                execute format('grant %I to %I', wanted, current_user);
+            end if;
+        exception
+            when unique_violation then null;
+            when insufficient_privilege or invalid_grant_operation then
+                return next format(
+                    '%2$I may not act as %1$s; let a superuser run: grant %1$I to %2$I', wanted, current_user);
+        end;
+    end loop;
+end
+$_$;
+
+COMMENT ON FUNCTION rowcast._make_roles() IS 'Makes anon, authenticated and service_role where it may; returns a sentence for each that needs a superuser.';
+
+CREATE FUNCTION rowcast._may_become(role text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        return false;
+    end if;
+    return pg_has_role(
+        current_user,
+        role::name,
+        case when current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end);
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._may_become(role text) IS 'Whether the current role may `set role` to another; false for a role that is not there.';
+
 CREATE FUNCTION rowcast._refuse(relation regclass) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3225,6 +3286,34 @@ $_$;
 
 COMMENT ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) IS 'The SQL that makes JSON of some columns of a row (null: those there are now), running no foreign code.';
 
+CREATE FUNCTION rowcast._type(type oid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    t pg_type;
+begin
+    -- a domain is what it is over
+    loop
+        select *
+        into t
+        from pg_type y
+        where y.oid = type;
+        exit when t.typtype is distinct from 'd';
+        type := t.typbasetype;
+    end loop;
+
+    return jsonb_build_object(
+        'oid', t.oid::bigint,
+        'name', t.typname,
+        'kind', t.typtype,
+        'category', t.typcategory,
+        'element', case when t.typcategory = 'A' and t.typelem <> 0 then rowcast._type(t.typelem) end);
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._type(type oid) IS 'A type without its domains: oid, name, kind (typtype), category (typcategory), and the element of an array.';
+
 CREATE TABLE rowcast.watches (
     id integer NOT NULL,
     relation regclass NOT NULL,
@@ -3236,6 +3325,7 @@ CREATE TABLE rowcast.watches (
     trusted boolean NOT NULL,
     watched_columns text[] NOT NULL,
     watched_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    publication text,
     CONSTRAINT watches_identity CHECK ((identity = ANY (ARRAY['key'::text, 'full'::text])))
 );
 
@@ -3252,6 +3342,8 @@ COMMENT ON COLUMN rowcast.watches.identity IS '''key'': old_record holds the key
 COMMENT ON COLUMN rowcast.watches.trusted IS 'Whether the table''s owner may run code as the owner of this schema anyway; see functions/watch.sql.';
 
 COMMENT ON COLUMN rowcast.watches.watched_columns IS 'The columns the table had when it was watched.';
+
+COMMENT ON COLUMN rowcast.watches.publication IS 'The publication that the table was watched for, and with which it goes; null: watched by hand.';
 
 CREATE FUNCTION rowcast._write_capture(w rowcast.watches) RETURNS void
     LANGUAGE plpgsql
@@ -3391,6 +3483,106 @@ end
 $$;
 
 COMMENT ON FUNCTION rowcast.adopt(history text) IS 'Compares a history id with the stored one and stores it: same, new, failover (log kept), restored (log emptied).';
+
+CREATE FUNCTION rowcast.check_filter(watch integer, role text, column_name text, operator text, value text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    watched record;
+    base record;
+    cast_to text;
+    canonical jsonb;
+begin
+    select a.atttypid, a.attnum, w.relation
+    into watched
+    from rowcast.watches w
+    join pg_class c on c.oid = w.relation
+    join pg_attribute a on a.attrelid = c.oid
+    where w.id = watch
+        and a.attname = column_name
+        and a.attnum > 0
+        and not a.attisdropped
+        and (w.columns is null or a.attname = any (w.columns) or a.attname = any (w.key_columns))
+        and to_regrole(quote_ident(role)) is not null
+        and has_schema_privilege(to_regrole(quote_ident(role)), c.relnamespace, 'usage')
+        and has_column_privilege(to_regrole(quote_ident(role)), c.oid, a.attnum, 'select');
+    if not found then
+        raise exception 'invalid column for filter %', column_name
+            using errcode = 'RC400';
+    end if;
+
+    select t.oid, t.typname, t.typarray, t.oid::regtype::text as shown, t.oid < 16384 as built_in
+    into base
+    from pg_type t
+    where t.oid = (rowcast._type(watched.atttypid) ->> 'oid')::oid;
+
+    if operator = 'is' then
+        if value not in ('null', 'true', 'false', 'unknown') then
+            raise exception 'invalid value for is filter: must be null, true, false, or unknown'
+                using errcode = 'RC400';
+        end if;
+        if value <> 'null' and base.oid <> 'bool'::regtype then
+            raise exception 'is % filter requires a boolean column, got %', value, base.shown
+                using errcode = 'RC400';
+        end if;
+        return to_jsonb(value);
+    end if;
+
+    if operator in ('like', 'ilike', 'match', 'imatch') then
+        if base.typname not in ('text', 'varchar', 'bpchar', 'name', 'citext')
+            and not (operator = 'like' and base.typname = 'bytea')
+        then
+            raise exception 'operator % requires a text-compatible column type, got %', operator, base.shown
+                using errcode = 'RC400';
+        end if;
+        if operator in ('match', 'imatch') then
+            begin
+                perform '' ~ value;
+            exception when others then
+                raise exception 'invalid regular expression for % filter: %', operator, sqlerrm
+                    using errcode = 'RC400';
+            end;
+        end if;
+        return to_jsonb(value);
+    end if;
+
+    if operator = 'in' then
+        if base.typarray = 0 then
+            raise exception 'failed to lookup type for column %', column_name
+                using errcode = 'RC400';
+        end if;
+        cast_to := base.typarray::regtype::text;
+    elsif operator in ('eq', 'neq', 'lt', 'lte', 'gt', 'gte', 'isdistinct') then
+        cast_to := base.shown;
+    else
+        raise exception 'unknown filter operator %', operator
+            using errcode = 'RC400';
+    end if;
+
+    -- the literal is read by the type's input function; to_jsonb might call a cast of the type's owner, text does not
+    begin
+        if base.built_in then
+            execute format('select to_jsonb(%L::%s)', value, cast_to) into canonical;
+        elsif operator = 'in' then
+            execute format('select to_jsonb((%L::%s)::text[])', value, cast_to) into canonical;
+        else
+            execute format('select to_jsonb(format(''%%s'', %L::%s))', value, cast_to) into canonical;
+        end if;
+    exception when others then
+        raise exception '%', sqlerrm
+            using errcode = 'RC400';
+    end;
+
+    if operator = 'in' and jsonb_array_length(canonical) > 100 then
+        raise exception 'too many values for `in` filter. Maximum 100'
+            using errcode = 'RC400';
+    end if;
+    return canonical;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.check_filter(watch integer, role text, column_name text, operator text, value text) IS 'Casts the value of one condition (of `in` an array literal) to its column''s type; canonical as JSON.';
 
 CREATE FUNCTION rowcast.checkpoint() RETURNS timestamp with time zone
     LANGUAGE plpgsql
@@ -3654,6 +3846,64 @@ end
 $$;
 
 COMMENT ON FUNCTION rowcast.prune(keep interval, batch integer) IS 'Deletes one batch of the log older than `keep`; 0: done, or another node is at it.';
+
+CREATE FUNCTION rowcast.tables_of(role text, schema_name text, table_name text, only_relation text) RETURNS TABLE(relation text, topic text, schema text, name text, watch integer, full_identity boolean, row_security boolean, trusted boolean, columns jsonb)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    asker oid := to_regrole(quote_ident(role));
+begin
+    if asker is null then
+        raise exception 'role % does not exist', quote_ident(role)
+            using errcode = 'RC403';
+    end if;
+
+    return query
+    select w.name,
+        w.topic,
+        n.nspname::text,
+        c.relname::text,
+        w.id,
+        w.identity = 'full' or c.relreplident = 'f',
+        c.relrowsecurity
+            and not r.rolsuper
+            and not r.rolbypassrls
+            and (c.relforcerowsecurity or not pg_has_role(r.oid, c.relowner, 'usage')),
+        pg_has_role(c.relowner, (select s.nspowner from pg_namespace s where s.nspname = 'rowcast'), 'member'),
+        (
+            select jsonb_agg(
+                jsonb_build_object(
+                    'name', a.attname,
+                    'type_name', t.typname,
+                    'base', rowcast._type(a.atttypid),
+                    'modifier', a.atttypmod,
+                    'deterministic', coalesce(l.collisdeterministic, true),
+                    'key', a.attname = any (w.key_columns),
+                    'readable', has_schema_privilege(r.oid, n.oid, 'usage')
+                        and has_column_privilege(r.oid, c.oid, a.attnum, 'select'))
+                order by a.attnum)
+            from pg_attribute a
+            join pg_type t on t.oid = a.atttypid
+            left join pg_collation l on l.oid = a.attcollation
+            where a.attrelid = c.oid
+                and a.attnum > 0
+                and not a.attisdropped
+                and (w.columns is null or a.attname = any (w.columns) or a.attname = any (w.key_columns))
+        )
+    from rowcast.watches w
+    join pg_class c on c.oid = w.relation
+    join pg_namespace n on n.oid = c.relnamespace
+    cross join pg_roles r
+    where r.oid = asker
+        and (only_relation is null or w.name = only_relation)
+        and (schema_name is null or n.nspname = schema_name)
+        and (table_name is null or c.relname = table_name)
+    order by w.name;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.tables_of(role text, schema_name text, table_name text, only_relation text) IS 'Watched tables as a role may see them; null for any schema, table or relation (its name in the log).';
 
 CREATE FUNCTION rowcast.unwatch(relation regclass) RETURNS boolean
     LANGUAGE plpgsql
@@ -4163,6 +4413,15 @@ COMMENT ON COLUMN rowcast.migrations.hash IS 'Hash of the file as applied; an ap
 
 COMMENT ON COLUMN rowcast.migrations.breaking IS 'True where the file says "--! breaking": an older binary must not serve this database.';
 
+CREATE TABLE rowcast.publications (
+    name text NOT NULL,
+    taken_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE rowcast.publications IS 'Publications that were taken over: the keeper watches what they have. See rowcast.sync_publication().';
+
+COMMENT ON COLUMN rowcast.publications.taken_at IS 'When the publication was first synchronised.';
+
 CREATE VIEW rowcast.watched AS
  SELECT w.relation,
     w.name,
@@ -4262,6 +4521,9 @@ ALTER TABLE ONLY rowcast.migrations
 
 ALTER TABLE ONLY rowcast.nodes
     ADD CONSTRAINT nodes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY rowcast.publications
+    ADD CONSTRAINT publications_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY rowcast.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (one);
@@ -4620,15 +4882,23 @@ REVOKE ALL ON FUNCTION rowcast._forget_capture(relation oid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._key_of(relation regclass) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._make_roles() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._may_become(role text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._refuse(relation regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._ring() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._type(type oid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._write_capture(w rowcast.watches) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.adopt(history text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.check_filter(watch integer, role text, column_name text, operator text, value text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.checkpoint() FROM PUBLIC;
 
@@ -4643,6 +4913,8 @@ REVOKE ALL ON FUNCTION rowcast.heartbeat(id uuid, name text, version text, start
 REVOKE ALL ON FUNCTION rowcast.history() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.prune(keep interval, batch integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.tables_of(role text, schema_name text, table_name text, only_relation text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.unwatch(relation regclass) FROM PUBLIC;
 

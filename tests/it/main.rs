@@ -13,6 +13,7 @@ mod history;
 mod longpoll;
 mod migrate;
 mod native;
+mod permit;
 mod pool;
 mod presence;
 mod rooms;

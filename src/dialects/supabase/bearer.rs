@@ -7,7 +7,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::{auth::Refusal, claims::Claims, config::Secret, session::Services};
+use crate::{
+    auth::Refusal,
+    claims::Claims,
+    config::Secret,
+    session::{Services, permit::Subject},
+};
 
 /// The end of what does not end: the year 9999.
 const NEVER: i64 = 253_370_764_800;
@@ -19,6 +24,8 @@ const OPAQUE: &str = "sb_";
 pub(super) struct Bearer {
     /// What it says.
     pub(super) claims: Arc<Claims>,
+    /// Who asks of the database.
+    subject: Subject,
     /// The token itself, to know it again.
     token: Arc<str>,
 }
@@ -39,14 +46,24 @@ impl Bearer {
     pub(super) async fn verify(services: &Services, presented: &str) -> Result<Self, Denied> {
         let token = cleaned(presented);
         if let Some(role) = role_of(services, &token) {
-            return Ok(Self { claims: Arc::new(bare(role)), token: token.into() });
+            return Ok(Self::new(bare(role), &token));
         }
         let claims = services.verifier.examine(&token).await.map_err(Denied::Token)?;
         let named: Named = serde_json::from_str(claims.raw.get()).unwrap_or_default();
         if named.role.is_none_or(|role| role.is_empty()) {
             return Err(Denied::Fields);
         }
-        Ok(Self { claims: Arc::new(claims), token: token.into() })
+        Ok(Self::new(claims, &token))
+    }
+
+    fn new(claims: Claims, token: &str) -> Self {
+        let subject = Subject::new(&claims);
+        Self { claims: Arc::new(claims), subject, token: token.into() }
+    }
+
+    /// Who asks of the database.
+    pub(super) fn subject(&self) -> Subject {
+        self.subject.clone()
     }
 
     /// Whether it is this token.

@@ -57,6 +57,8 @@ pub(super) struct Channel {
     pub(super) check_at: Instant,
     /// Why it is over.
     pub(super) over: Option<String>,
+    /// What it has lasts no longer, and the client is to join again.
+    pub(super) broken: bool,
     /// Its changes of tables, which a fresh token is passed to.
     pub(super) renewed: Option<watch::Sender<Bearer>>,
     waiting: VecDeque<Push>,
@@ -170,6 +172,7 @@ impl Channel {
             calls: Bucket::new(services.settings.supabase.rate_presence),
             check_at: Instant::now(),
             over: None,
+            broken: false,
             renewed: None,
             waiting: VecDeque::new(),
             asking: false,

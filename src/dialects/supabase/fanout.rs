@@ -144,6 +144,9 @@ impl Socket {
             What::Allowed(extension, may) => channel.allowed(extension, may, &mut desk),
             What::Sees(may) => channel.sees(may, &mut desk),
             What::Checked => {}
+            What::Told(watching, told, outcome) => {
+                channel.told(watching, told, outcome, &mut desk);
+            }
         }
         self.due = self.due.min(channel.check_at);
         self.end_if_over(&done.name, out);
@@ -221,8 +224,13 @@ impl Socket {
     /// Ends a channel that is over: the client is told why, and stays away until it is asked to come back.
     fn end_if_over(&mut self, name: &str, out: &mut Vec<Frame>) {
         let Some(channel) = self.channels.get(name) else { return };
-        let Some(words) = &channel.over else { return };
         let mut desk = desk!(self, out);
+        if channel.broken {
+            desk.end(channel, "phx_error", "{}");
+            self.forget(name);
+            return;
+        }
+        let Some(words) = &channel.over else { return };
         desk.system(channel, "system", false, words);
         desk.end(channel, "phx_close", "{}");
         self.forget(name);

@@ -27,7 +27,7 @@ pub(super) struct Join {
     /// What it wants of `postgres_changes`, verbatim.
     pub(super) changes: Vec<Value>,
     /// How it wants them.
-    pub(super) options: Map<String, Value>,
+    pub(super) options: Value,
     /// A token of its own.
     pub(super) token: Option<String>,
     /// It is of the time before `config`: the topic is the subscription.
@@ -62,7 +62,7 @@ impl Join {
             // Clients that do not know the switch name a key and expect presences.
             presence: presence.get("enabled").map_or(presence.is_object(), truth),
             changes: if legacy { of_topic(name) } else { list(at("postgres_changes")) },
-            options: at("postgres_changes_options").as_object().cloned().unwrap_or_default(),
+            options: at("postgres_changes_options").clone(),
             token: ["access_token", "user_token"]
                 .iter()
                 .find_map(|name| payload.get(name)?.as_str())

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     bearer::{Bearer, Denied},
-    changes,
+    changes::{self, Changes, Options, Source},
     channel::{Channel, Desk, Held, Rights},
     codec,
     join::{Join, Replay},
@@ -25,7 +25,7 @@ pub(super) struct Opened {
     bearer: Bearer,
     rights: Rights,
     replayed: Vec<Old>,
-    ids: Vec<u64>,
+    changes: changes::Opened,
 }
 
 impl Channel {
@@ -41,7 +41,8 @@ impl Channel {
 
     /// Answers the join: the reply first, then what was stored, then who is there, then what came meanwhile.
     pub(super) fn opened(&mut self, opened: Opened, desk: &mut Desk<'_>) {
-        let Opened { bearer, rights, replayed, ids } = opened;
+        let Opened { bearer, rights, replayed, changes } = opened;
+        let changes::Opened { ids, changes, outcome } = changes;
         self.bearer = bearer;
         self.rights = rights;
         self.joined = true;
@@ -57,7 +58,10 @@ impl Channel {
         }
         self.state(desk);
         if !ids.is_empty() {
-            desk.system(self, "postgres_changes", true, "Subscribed to PostgreSQL");
+            self.subscribed(outcome, desk);
+        }
+        if let Some(changes) = changes {
+            self.watch(changes, desk);
         }
         if self.join.replication_ready {
             desk.system(self, "system", true, "Replication connection established");
@@ -155,8 +159,18 @@ async fn open(
         }
         None => Vec::new(),
     };
-    let ids = join.changes.iter().map(changes::id).collect();
-    Ok(Opened { bearer, rights, replayed, ids })
+    let changes = match join.changes.as_slice() {
+        [] => changes::Opened { ids: Vec::new(), changes: None, outcome: Ok(()) },
+        asked => {
+            let (source, options) = (Source::of(&services), Options::parse(&join.options));
+            let opened = Changes::open(source, bearer.subject(), asked, &options).await;
+            opened.map_err(|error| {
+                error.log("subscribing to the changes of tables");
+                private::reason(&error, &name)
+            })?
+        }
+    };
+    Ok(Opened { bearer, rights, replayed, changes })
 }
 
 /// The client's own words, with the id that its changes will have.

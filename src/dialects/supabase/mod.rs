@@ -2,7 +2,7 @@
 
 mod bearer;
 mod broadcast;
-mod changes;
+pub mod changes;
 mod channel;
 mod codec;
 mod fanout;
@@ -16,6 +16,7 @@ mod replay;
 mod socket;
 mod stored;
 mod token;
+mod watching;
 mod work;
 
 pub use gateway::Gateway;

@@ -9,7 +9,9 @@ use super::{
     channel::{Channel, Rights},
     joining::Opened,
     private::Extension,
+    watching::{Told, Watching},
 };
+use crate::error::Result;
 
 /// A question on its way; it ends without an answer when its channel does.
 type Work = Pin<Box<dyn Future<Output = Option<Done>> + Send>>;
@@ -36,6 +38,8 @@ pub(super) enum What {
     Sees(Option<bool>),
     /// Nothing new.
     Checked,
+    /// What came of the changes of tables; an error has lasted.
+    Told(Box<Watching>, Vec<Told>, Result<()>),
 }
 
 /// All that is under way on a socket.
