@@ -2,6 +2,7 @@
 
 mod client;
 mod door;
+mod http;
 
 #[tokio::test]
 async fn the_transcripts_are_what_goes_over_the_wire() {
