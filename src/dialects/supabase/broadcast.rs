@@ -2,7 +2,7 @@
 
 use super::{
     channel::{Channel, Desk},
-    codec::{Asked, Payload, Push, UserPayload},
+    codec::{Payload, Push, UserPayload},
     private::{self, Extension},
     work::What,
 };
@@ -34,7 +34,7 @@ impl Channel {
             }
         }
         let asked = push.asked();
-        self.say(push, &asked, desk).inspect_err(|error| {
+        self.say(push, desk).inspect_err(|error| {
             let response = match error.kind {
                 Kind::TooLarge => r#"{"error":"payload_size_exceeded"}"#,
                 Kind::TooMany => r#"{"error":"Too many messages per second"}"#,
@@ -48,7 +48,7 @@ impl Channel {
         Ok(())
     }
 
-    fn say(&self, push: Push, _asked: &Asked, desk: &mut Desk<'_>) -> Result<()> {
+    fn say(&self, push: Push, desk: &mut Desk<'_>) -> Result<()> {
         let settings = &desk.services.settings.supabase;
         if !desk.messages.take(settings.rate_broadcasts, 1.0) {
             return Err(Error::too_many("too many broadcasts", 1_000));
@@ -59,7 +59,7 @@ impl Channel {
                 UserPayload::Json(json) => (user.event, Said::Json(json.get().to_owned())),
                 UserPayload::Bytes(bytes) => (user.event, Said::Bytes(bytes)),
             },
-            Payload::Bytes(_) => return Err(Error::malformed("bytes without an event")),
+            Payload::Bytes => return Err(Error::malformed("bytes without an event")),
         };
         if said.size() > settings.broadcast_limit {
             return Err(Error::new(Kind::TooLarge, "too large a broadcast"));
@@ -82,21 +82,18 @@ impl Channel {
 
     /// Notes whether the bearer may write, and goes on with what has waited for it.
     pub(super) fn allowed(&mut self, extension: Extension, may: Option<bool>, desk: &mut Desk<'_>) {
-        let right = match extension {
-            Extension::Broadcast => &mut self.rights.say,
-            Extension::Presence => &mut self.rights.be,
-            Extension::Persistence => &mut self.rights.store,
-        };
         // Where the database could not be asked, what waits is refused and the next one asks again.
-        *right = may.or(Some(false));
+        *self.right(extension) = may.or(Some(false));
         self.go_on(desk);
         if may.is_none() {
-            let right = match extension {
-                Extension::Broadcast => &mut self.rights.say,
-                Extension::Presence => &mut self.rights.be,
-                Extension::Persistence => &mut self.rights.store,
-            };
-            *right = None;
+            *self.right(extension) = None;
+        }
+    }
+
+    fn right(&mut self, extension: Extension) -> &mut Option<bool> {
+        match extension {
+            Extension::Broadcast => &mut self.rights.say,
+            Extension::Presence => &mut self.rights.be,
         }
     }
 }

@@ -45,8 +45,6 @@ pub(super) struct Channel {
     pub(super) held: Vec<Held>,
     /// Ids of stored broadcasts that it has had.
     pub(super) replayed: Vec<String>,
-    /// Broadcasts that it stored itself and does not want back.
-    pub(super) stored: Vec<String>,
     /// From where on changes are for it.
     pub(super) since: Option<Position>,
     /// Its presence.
@@ -79,14 +77,12 @@ pub(super) struct Rights {
     pub(super) say: Option<bool>,
     /// Be present.
     pub(super) be: Option<bool>,
-    /// Store broadcasts.
-    pub(super) store: Option<bool>,
 }
 
 impl Rights {
     /// Those in a public channel.
     pub(super) const ALL: Self =
-        Self { hear: true, see: Some(true), say: Some(true), be: Some(true), store: Some(false) };
+        Self { hear: true, see: Some(true), say: Some(true), be: Some(true) };
 }
 
 /// What came while a join was under way.
@@ -166,7 +162,6 @@ impl Channel {
             joined: false,
             held: Vec::new(),
             replayed: Vec::new(),
-            stored: Vec::new(),
             since: services.hub.position().map(|(position, _)| position),
             entry: None,
             calls: Bucket::new(services.settings.supabase.rate_presence),

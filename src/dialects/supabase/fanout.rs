@@ -77,7 +77,7 @@ impl Socket {
         let may = self.joins.take(settings.rate_channel_joins, 1.0);
         let payload = match &push.payload {
             codec::Payload::Json(json) => json.get(),
-            codec::Payload::Bytes(_) | codec::Payload::User(_) => "null",
+            codec::Payload::Bytes | codec::Payload::User(_) => "null",
         };
         let join = Join::read(payload, &name);
         let kind = if join.private { "private" } else { "public" };
@@ -255,7 +255,7 @@ fn at<'a>(
 }
 
 impl Channel {
-    /// Passes on a stored broadcast, unless a replay gave it or the channel stored it itself.
+    /// Passes on a stored broadcast, unless a replay gave it.
     pub(super) fn stored(&mut self, told: &Arc<Option<Stored>>, at: i64, desk: &mut Desk<'_>) {
         if !self.joined {
             self.held.push(Held::Stored(Arc::clone(told), at));
@@ -263,10 +263,6 @@ impl Channel {
         }
         let Some(stored) = told.as_ref() else { return };
         if !self.rights.hear || self.replayed.contains(&stored.id) {
-            return;
-        }
-        if let Some(own) = self.stored.iter().position(|id| *id == stored.id) {
-            self.stored.swap_remove(own);
             return;
         }
         let (version, topic) = (desk.version, &self.asked.topic);

@@ -27,7 +27,7 @@ impl Channel {
         let asked = push.asked();
         let wanted: Option<join::Presence> = match &push.payload {
             Payload::Json(json) => serde_json::from_str(json.get()).ok(),
-            Payload::Bytes(_) | Payload::User(_) => None,
+            Payload::Bytes | Payload::User(_) => None,
         };
         let (track, payload) = match wanted {
             Some(wanted) if wanted.event.eq_ignore_ascii_case("track") => (true, wanted.payload),

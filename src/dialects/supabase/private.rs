@@ -13,36 +13,53 @@ pub(super) enum Extension {
     Broadcast,
     /// Presences.
     Presence,
-    /// Broadcasts that are stored.
-    Persistence,
 }
 
-/// What the bearer may read.
+impl Extension {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Broadcast => "broadcast",
+            Self::Presence => "presence",
+        }
+    }
+}
+
+/// What the bearer may read; what may be written is asked when it matters.
 pub(super) async fn read(
-    _services: &Services,
-    _bearer: &Bearer,
-    _channel: &str,
-    _headers: &str,
-    _presence: bool,
+    services: &Services,
+    bearer: &Bearer,
+    channel: &str,
+    headers: &str,
+    presence: bool,
 ) -> Result<Rights> {
-    Err(away())
+    let who = bearer.subject();
+    let may = services.permit.may_read(&who, channel, headers, presence).await?;
+    Ok(Rights { hear: may.broadcast, see: presence.then_some(may.presence), say: None, be: None })
 }
 
 /// Whether the bearer may write.
 pub(super) async fn write(
-    _services: &Services,
-    _bearer: &Bearer,
-    _channel: &str,
-    _headers: &str,
-    _extension: Extension,
+    services: &Services,
+    bearer: &Bearer,
+    channel: &str,
+    headers: &str,
+    extension: Extension,
 ) -> Result<bool> {
-    Err(away())
+    let who = bearer.subject();
+    match services.permit.may_write(&who, channel, headers, extension.as_str()).await {
+        // A role that is not there may nothing.
+        Err(error) if error.kind == Kind::Forbidden => Ok(false),
+        may => may,
+    }
 }
 
 /// What a client is told of a permit that could not be had.
 pub(super) fn words(error: &Error, channel: &str) -> String {
     match error.kind {
         Kind::Timeout => "Query was cancelled, please try again".to_owned(),
+        Kind::Missing => {
+            "Realtime was unable to find the expected messages partition".to_owned()
+        }
         Kind::Unavailable | Kind::Internal => {
             "Realtime was unable to connect to the project database".to_owned()
         }
@@ -54,12 +71,9 @@ pub(super) fn words(error: &Error, channel: &str) -> String {
 pub(super) fn reason(error: &Error, channel: &str) -> String {
     let code = match error.kind {
         Kind::Timeout => "QueryCanceled",
+        Kind::Missing => "MissingPartition",
         Kind::Unavailable | Kind::Internal => "UnableToConnectToProject",
         _ => "Unauthorized",
     };
     format!("{code}: {}", words(error, channel))
-}
-
-fn away() -> Error {
-    Error::new(Kind::Unavailable, "private channels are not there yet")
 }

@@ -22,7 +22,6 @@ pub(super) struct Stored {
 #[derive(Deserialize)]
 struct Row {
     id: String,
-    extension: String,
     #[serde(default)]
     event: Option<String>,
     #[serde(default)]
@@ -51,7 +50,7 @@ pub(super) fn stored(delivery: &Delivery) -> Arc<Option<Stored>> {
             from: None,
             made: Made::default(),
         };
-        (row.extension == "broadcast").then_some(Stored { id: row.id, broadcast })
+        Some(Stored { id: row.id, broadcast })
     })
 }
 

@@ -33,13 +33,14 @@ pub(super) fn parse(frame: &Bytes) -> Result<Push> {
                 reference: Ref::from_text(reference),
                 topic: topic.to_owned(),
                 event: event.to_owned(),
-                payload: Payload::Bytes(frame.slice_ref(rest.0)),
+                payload: Payload::Bytes,
             })
         }
         USER_PUSH => {
             let lengths = rest.lengths::<5>()?;
             let encoding = rest.byte()?;
-            let [join_ref, reference, topic, event, metadata] = rest.texts(lengths)?;
+            // What the metadata asks for, storing, is not done here.
+            let [join_ref, reference, topic, event, _metadata] = rest.texts(lengths)?;
             let payload = match encoding {
                 0 => UserPayload::Bytes(frame.slice_ref(rest.0)),
                 1 => UserPayload::Json(
@@ -47,13 +48,12 @@ pub(super) fn parse(frame: &Bytes) -> Result<Push> {
                 ),
                 _ => return Err(wrong("an encoding is 0 or 1")),
             };
-            let metadata = metadata.to_owned();
             Ok(Push {
                 join_ref: Ref::from_text(join_ref),
                 reference: Ref::from_text(reference),
                 topic: topic.to_owned(),
                 event: "broadcast".to_owned(),
-                payload: Payload::User(UserPush { event: event.to_owned(), metadata, payload }),
+                payload: Payload::User(UserPush { event: event.to_owned(), payload }),
             })
         }
         _ => Err(wrong("clients send the kinds 0 and 3")),

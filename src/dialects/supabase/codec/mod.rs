@@ -94,8 +94,8 @@ pub(super) struct Push {
 pub(super) enum Payload {
     /// JSON, verbatim.
     Json(Box<RawValue>),
-    /// Bytes.
-    Bytes(Bytes),
+    /// Bytes, which no event of ours takes.
+    Bytes,
     /// A broadcast in a frame of its own kind.
     User(UserPush),
 }
@@ -105,8 +105,6 @@ pub(super) enum Payload {
 pub(super) struct UserPush {
     /// The application's event.
     pub(super) event: String,
-    /// A JSON object, or nothing.
-    pub(super) metadata: String,
     /// The application's payload.
     pub(super) payload: UserPayload,
 }
