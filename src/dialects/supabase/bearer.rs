@@ -71,6 +71,11 @@ impl Bearer {
         *self.token == *cleaned(presented)
     }
 
+    /// Whether it is the same token.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.token == other.token
+    }
+
     /// Whether it may do everything.
     pub(super) fn is_service(&self) -> bool {
         self.claims.role == "service_role"

@@ -203,7 +203,17 @@ impl Channel {
     /// Keeps a push, and all that follow, until an answer has come.
     pub(super) fn wait_for(&mut self, push: Push) {
         self.waiting.push_front(push);
+        self.wait();
+    }
+
+    /// Keeps all pushes until an answer has come: one question at a time, so that each is about the token of its time.
+    pub(super) fn wait(&mut self) {
         self.asking = true;
+    }
+
+    /// Whether an answer is awaited.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asking
     }
 
     /// Does what has waited for an answer.

@@ -140,10 +140,10 @@ impl Socket {
                 self.forget(&done.name);
                 return;
             }
-            What::Renewed(renewed) => channel.renewed(renewed),
+            What::Renewed(renewed) => channel.renewed(renewed, &mut desk),
             What::Allowed(extension, may) => channel.allowed(extension, may, &mut desk),
             What::Sees(may) => channel.sees(may, &mut desk),
-            What::Checked => {}
+            What::Checked => channel.go_on(&mut desk),
             What::Told(watching, told, outcome) => {
                 channel.told(watching, told, outcome, &mut desk);
             }

@@ -103,9 +103,11 @@ impl Channel {
     pub(super) fn sees(&mut self, may: Option<bool>, desk: &mut Desk<'_>) {
         self.rights.see = may;
         self.state(desk);
+        self.go_on(desk);
     }
 
-    fn ask_to_see(&self, desk: &Desk<'_>) {
+    fn ask_to_see(&mut self, desk: &Desk<'_>) {
+        self.wait();
         let (services, headers) = (desk.services.clone(), desk.headers.clone());
         let (bearer, name) = (self.bearer.clone(), self.name().to_owned());
         desk.works.start(self, async move {

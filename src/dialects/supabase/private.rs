@@ -57,9 +57,7 @@ pub(super) async fn write(
 pub(super) fn words(error: &Error, channel: &str) -> String {
     match error.kind {
         Kind::Timeout => "Query was cancelled, please try again".to_owned(),
-        Kind::Missing => {
-            "Realtime was unable to find the expected messages partition".to_owned()
-        }
+        Kind::Missing => "Realtime was unable to find the expected messages partition".to_owned(),
         Kind::Unavailable | Kind::Internal => {
             "Realtime was unable to connect to the project database".to_owned()
         }

@@ -16,6 +16,8 @@ use crate::{auth::Refusal, session::expiry};
 
 /// A token, and what its bearer may do, are looked at again after this, or when the token ends.
 const RECHECK: Duration = Duration::from_secs(300);
+/// While another question is open.
+const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct Fresh {
@@ -32,6 +34,7 @@ impl Channel {
         if bearer::is_opaque(&token) || self.bearer.is(&token) {
             return;
         }
+        self.wait();
         let (services, headers) = (desk.services.clone(), desk.headers.clone());
         let (name, private) = (self.name().to_owned(), self.join.private);
         let presence = self.rights.see.is_some();
@@ -59,10 +62,15 @@ impl Channel {
             self.over = Some(Denied::Token(Refusal::Expired(ended)).words());
             return;
         }
+        if self.is_asking() {
+            self.check_at = Instant::now() + AGAIN;
+            return;
+        }
         self.next_check();
         if !self.join.private {
             return;
         }
+        self.wait();
         let (services, headers, bearer) =
             (desk.services.clone(), desk.headers.clone(), self.bearer.clone());
         let (name, presence) = (self.name().to_owned(), self.rights.see.is_some());
@@ -77,7 +85,11 @@ impl Channel {
     }
 
     /// Goes on with a fresh token.
-    pub(super) fn renewed(&mut self, renewed: Result<(Bearer, Rights), String>) {
+    pub(super) fn renewed(
+        &mut self,
+        renewed: Result<(Bearer, Rights), String>,
+        desk: &mut Desk<'_>,
+    ) {
         match renewed {
             Ok((_, rights)) if !rights.hear && rights.see != Some(true) => {
                 let name = self.name();
@@ -88,14 +100,16 @@ impl Channel {
             Ok((bearer, rights)) => {
                 // What may be written is asked again when it matters.
                 self.rights = rights;
+                let fresh = !self.bearer.is_same(&bearer);
                 self.bearer = bearer;
                 self.next_check();
-                if let Some(renewed) = &self.renewed {
+                if let Some(renewed) = self.renewed.as_ref().filter(|_| fresh) {
                     let _ = renewed.send(self.bearer.clone());
                 }
             }
             Err(words) => self.over = Some(words),
         }
+        self.go_on(desk);
     }
 
     /// Sets when the token is looked at again.
