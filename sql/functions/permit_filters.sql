@@ -37,7 +37,8 @@ begin
             using errcode = 'RC400';
     end if;
 
-    select t.oid, t.typname, t.typarray, t.oid::regtype::text as shown, t.oid < 16384 as built_in
+    select t.oid, t.typname, t.typarray, t.oid::regtype::text as shown, format_type(t.oid, -1) as cast_to,
+        t.oid < 16384 as built_in
     into base
     from pg_type t
     where t.oid = (rowcast._type(watched.atttypid) ->> 'oid')::oid;
@@ -77,9 +78,9 @@ begin
             raise exception 'failed to lookup type for column %', column_name
                 using errcode = 'RC400';
         end if;
-        cast_to := base.typarray::regtype::text;
+        cast_to := format_type(base.typarray, -1);
     elsif operator in ('eq', 'neq', 'lt', 'lte', 'gt', 'gte', 'isdistinct') then
-        cast_to := base.shown;
+        cast_to := base.cast_to;
     else
         raise exception 'unknown filter operator %', operator
             using errcode = 'RC400';
@@ -90,7 +91,8 @@ begin
         if base.built_in then
             execute format('select to_jsonb(%L::%s)', value, cast_to) into canonical;
         elsif operator = 'in' then
-            execute format('select to_jsonb((%L::%s)::text[])', value, cast_to) into canonical;
+            execute format('select to_jsonb(array(select format(''%%s'', x) from unnest(%L::%s) x))', value, cast_to)
+            into canonical;
         else
             execute format('select to_jsonb(format(''%%s'', %L::%s))', value, cast_to) into canonical;
         end if;

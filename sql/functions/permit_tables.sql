@@ -40,7 +40,7 @@ returns table (
     watch int,
     full_identity boolean,
     row_security boolean,
-    trusted boolean,
+    is_whole boolean,
     columns jsonb)
 language plpgsql
 stable
@@ -65,7 +65,7 @@ begin
             and not r.rolsuper
             and not r.rolbypassrls
             and (c.relforcerowsecurity or not pg_has_role(r.oid, c.relowner, 'usage')),
-        pg_has_role(c.relowner, (select s.nspowner from pg_namespace s where s.nspname = 'rowcast'), 'member'),
+        w.columns is null,
         (
             select jsonb_agg(
                 jsonb_build_object(

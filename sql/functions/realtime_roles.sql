@@ -22,6 +22,7 @@ begin
                 end;
             end if;
         exception
+            -- roles belong to the cluster: another database's migration may have been faster
             when duplicate_object or unique_violation then null;
             when insufficient_privilege then
                 return next format(
@@ -35,7 +36,7 @@ begin
                 execute format('grant %I to %I', wanted, current_user);
             end if;
         exception
-            when unique_violation then null;
+            when unique_violation or internal_error then null;
             when insufficient_privilege or invalid_grant_operation then
                 return next format(
                     '%2$I may not act as %1$s; let a superuser run: grant %1$I to %2$I', wanted, current_user);
@@ -66,9 +67,3 @@ $$;
 
 comment on function rowcast._may_become(text) is
     'Whether the current role may `set role` to another; false for a role that is not there.';
-
-do $$
-begin
-    perform rowcast._make_roles();
-end
-$$;

@@ -126,7 +126,7 @@ fn services(
     Services {
         hub,
         chat: Chat::new(pool.clone()),
-        permit: Permit::start(pool.clone()),
+        permit: Permit::start(pool.clone(), lifecycle),
         pool,
         verifier,
         limits: Limits::new(limits, config.content_policy),

@@ -1,23 +1,33 @@
 //! Who may see and say what: asked of the database under the subject's own role and claims, for many at a time.
 
+mod call;
+mod channels;
 mod filters;
 mod fresh;
+mod judge;
+mod question;
+mod queue;
 mod subject;
 mod table;
+mod visible;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
+pub use channels::Rights;
 pub use filters::{Asked, Canonical, Operator};
 pub use subject::Subject;
 pub use table::{Base, Column, Table};
 
 use fresh::Fresh;
+use judge::{JUDGES, Judge, LeftOut};
+use queue::Queue;
 
 use crate::{
     db::Pool,
     error::{Error, Result},
+    lifecycle::Lifecycle,
 };
 
 /// How long what a role may see of a table is held to be true.
@@ -33,12 +43,32 @@ pub struct Permit(Arc<Inner>);
 struct Inner {
     pool: Pool,
     tables: Fresh<Question, Arc<[Arc<Table>]>>,
+    queue: Arc<Queue>,
+    /// Subject, channel, extension.
+    speakers: Fresh<(Subject, String, String), bool>,
+    turns: Semaphore,
 }
 
 impl Permit {
-    /// Starts.
-    pub fn start(pool: Pool) -> Self {
-        Self(Arc::new(Inner { pool, tables: Fresh::default() }))
+    /// Starts those who answer, on a few of the pool's connections.
+    pub fn start(pool: Pool, lifecycle: &Lifecycle) -> Self {
+        let queue = Arc::new(Queue::new(JUDGES - 1));
+        let left_out = Arc::new(LeftOut::default());
+        for _ in 0..JUDGES {
+            let judge = Judge {
+                pool: pool.clone(),
+                queue: Arc::clone(&queue),
+                left_out: Arc::clone(&left_out),
+            };
+            lifecycle.service("permits", judge.run());
+        }
+        Self(Arc::new(Inner {
+            pool,
+            tables: Fresh::default(),
+            queue,
+            speakers: Fresh::default(),
+            turns: Semaphore::new(channels::AT_ONCE),
+        }))
     }
 
     /// Tables on the feed that match a schema and a table name, as they are now; `*` for any.
@@ -77,6 +107,10 @@ impl Permit {
             canonical.push(self.0.pool.value(sql, &parameters).await?);
         }
         Ok(canonical)
+    }
+
+    fn queue(&self) -> &Queue {
+        &self.0.queue
     }
 
     async fn read(&self, question: Question, since: Instant) -> Result<Arc<[Arc<Table>]>> {

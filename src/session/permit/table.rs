@@ -30,8 +30,8 @@ pub struct Table {
     pub row_security: bool,
     /// Names the functions that were written for it.
     pub(super) watch: i32,
-    /// Whether its owner may act as ours: only then its policies may run on our connection.
-    pub(super) trusted: bool,
+    /// Whether the log has every column: only then policies can judge a row that is gone.
+    pub(super) is_whole: bool,
 }
 
 /// A column.
@@ -85,13 +85,25 @@ impl Table {
             full_identity: row.try_get("full_identity")?,
             row_security: row.try_get("row_security")?,
             watch: row.try_get("watch")?,
-            trusted: row.try_get("trusted")?,
+            is_whole: row.try_get("is_whole")?,
         })
     }
 
     /// A column by its name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| &*column.name == name)
+    }
+
+    /// Whether a deleted row may be shown as it was: it is judged; else its key is all that may be told.
+    pub fn shows_deleted(&self) -> bool {
+        self.full_identity && (self.is_whole || !self.row_security)
+    }
+
+    /// Whether the role may know that a row is there: it reads the key, or some column where there is no key.
+    pub(super) fn is_readable(&self) -> bool {
+        self.key_is_readable()
+            || (self.columns.iter().all(|column| !column.key)
+                && self.columns.iter().any(|column| column.readable))
     }
 
     /// Whether the role may read the whole key; a table without a key has none to read.

@@ -1,5 +1,7 @@
 //! Permits against a real database: what roles may see of tables, and what subjects may see of changes.
 
+mod channels;
+mod sight;
 mod tables;
 
 use rowcast::{
@@ -13,7 +15,7 @@ use crate::harness::Database;
 /// A database with a role `authenticated`, and the one who asks it.
 async fn start() -> (Database, Permit) {
     let database = Database::new().await;
-    let permit = Permit::start(database.pool());
+    let permit = Permit::start(database.pool(), database.lifecycle());
     (database, permit)
 }
 

@@ -1,0 +1,276 @@
+-- Sight: which rows of a watched table which subjects see, for many of both in one statement.
+--
+-- watch() writes one function for each table with a key, rowcast._sight_<id>(): it becomes the role, and for one
+-- subject after another sets the claims and runs one static query over all keys asked for, so that the plan, row
+-- security included, is kept for as long as the connection lives. It is not `security definer`: it becomes what
+-- the caller may become. Everything it sets is local to the transaction, so the caller's own rights come back
+-- whatever happens, and it takes care not to run a subject's query with them:
+--   - a role that is the caller's own, or `none`, is refused;
+--   - policies run as the subject, but whoever wrote them could `reset role`. So this is only done for tables
+--     whose owner may act as the owner of this schema anyway (`trusted`); others are refused.
+-- An error is that subject's alone. What was not come to within the budget is not in the answer: ask again.
+-- Policies see the search_path that sessions of the role have, ours is for what is written here.
+
+create or replace function rowcast.sees(
+    watch int,
+    role text,
+    keys jsonb,
+    subs text[],
+    claims text[],
+    unused text[],
+    lists int[],
+    firsts int[],
+    wanted int[],
+    budget int)
+returns table (nth int, seen int[], state text, message text)
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform rowcast._refuse_subject(watch, role);
+    if to_regproc(format('rowcast._sight_%s', watch)) is null then
+        raise exception 'the table has no key'
+            using errcode = 'RC409';
+    end if;
+
+    return query execute format(
+        'select * from rowcast._sight_%s($1, $2, $3, $4, $5, $6, $7, $8, $9)', watch)
+    using role, rowcast._path_of(role), keys, subs, claims, lists, firsts, wanted, budget;
+end
+$$;
+
+comment on function rowcast.sees(int, text, jsonb, text[], text[], text[], int[], int[], int[], int) is
+    'Which keys (numbers from 1 in `keys`) each subject sees now. Subject n asks for list lists[n]; list l is '
+    'wanted[firsts[l] .. firsts[l + 1] - 1].';
+
+create or replace function rowcast._refuse_subject(watch int, role text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    trusted boolean;
+begin
+    select pg_has_role(c.relowner, s.nspowner, 'member')
+    into trusted
+    from rowcast.watches w
+    join pg_class c on c.oid = w.relation
+    join pg_namespace s on s.nspname = 'rowcast'
+    where w.id = watch;
+    if trusted is null then
+        raise exception 'the table is not watched any more'
+            using errcode = 'RC404';
+    end if;
+    if not trusted then
+        raise exception 'row security of this table is not judged: its owner is not a member of the bridge''s role'
+            using errcode = 'RC403';
+    end if;
+    perform rowcast._refuse_role(role);
+end
+$$;
+
+comment on function rowcast._refuse_subject(int, text) is
+    'Raises when a role may not be taken on for a table.';
+
+create or replace function rowcast._refuse_role(role text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        raise exception 'role % does not exist', quote_ident(role)
+            using errcode = 'RC403';
+    end if;
+    if role in ('none', session_user, current_user) or not rowcast._may_become(role) then
+        raise exception 'the bridge may not act as role %', quote_ident(role)
+            using errcode = 'RC403';
+    end if;
+end
+$$;
+
+comment on function rowcast._refuse_role(text) is
+    'Raises when the bridge may not act as a role, or would keep its own rights by it.';
+
+create or replace function rowcast._path_of(role text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(
+        (
+            select substr(s.setting, 13)
+            from pg_db_role_setting d
+            cross join lateral unnest(d.setconfig) s (setting)
+            where s.setting like 'search\_path=%'
+                and d.setdatabase in (0, (select b.oid from pg_database b where b.datname = current_database()))
+                and d.setrole in (0, to_regrole(quote_ident(role)))
+            order by d.setrole = 0, d.setdatabase = 0
+            limit 1
+        ),
+        '"$user", public' || case when to_regnamespace('extensions') is not null then ', extensions' else '' end);
+$$;
+
+comment on function rowcast._path_of(text) is
+    'The search_path of a role''s own sessions in this database: functions that policies call may count on it.';
+
+create or replace function rowcast._equality_of(relation regclass)
+returns table (nth bigint, name text, type text, operator text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select k.nth,
+        a.attname::text,
+        format_type((rowcast._type(a.atttypid) ->> 'oid')::oid, -1),
+        format('operator(%I.%s)', n.nspname, o.oprname)
+    from (
+        select i.indrelid, i.indkey, i.indclass, i.indnkeyatts
+        from pg_index i
+        where i.indrelid = relation
+            and i.indisvalid
+            and (i.indisprimary or i.indisreplident)
+        order by i.indisprimary desc
+        limit 1
+    ) i
+    cross join lateral unnest(i.indkey::int2[], i.indclass::oid[]) with ordinality k (attnum, opclass, nth)
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    join pg_opclass c on c.oid = k.opclass
+    join pg_amop m
+        on m.amopfamily = c.opcfamily
+        and m.amoplefttype = c.opcintype
+        and m.amoprighttype = c.opcintype
+        and m.amopstrategy = 3
+    join pg_operator o on o.oid = m.amopopr
+    join pg_namespace n on n.oid = o.oprnamespace
+    where k.nth <= i.indnkeyatts;
+$$;
+
+comment on function rowcast._equality_of(regclass) is
+    'The key''s columns with the types and operators that its index finds rows by, whatever the search_path.';
+
+create or replace function rowcast._write_sight(w rowcast.watches)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $outer$
+declare
+    signature constant text := '(text, text, jsonb, text[], text[], int[], int[], int[], int)';
+    parts record;
+    reader record;
+begin
+    select string_agg(format('rowcast_%s %s[];', e.nth, e.type), E'\n    ' order by e.nth) as variables,
+        string_agg(format('array_agg(rowcast_row.%I order by rowcast_key.nth)', e.name), ', ' order by e.nth) as values,
+        string_agg(format('rowcast_%s', e.nth), ', ' order by e.nth) as targets,
+        string_agg(format('%I %s', e.name, e.type), ', ' order by e.nth) as columns,
+        string_agg(
+            format('rowcast_row.%I %s rowcast_%s[w.nth]', e.name, e.operator, e.nth), ' and ' order by e.nth)
+            as matches,
+        count(*) as n
+    into parts
+    from rowcast._equality_of(w.relation) e;
+
+    if parts.n = 0 or parts.n <> cardinality(w.key_columns) then
+        perform rowcast._drop_sight(w.id);
+        return;
+    end if;
+
+    execute format($template$
+create or replace function rowcast.%1$I(
+    role text, path text, keys jsonb, subs text[], claims text[], lists int[], firsts int[], wanted int[], budget int)
+returns table (nth int, seen int[], state text, message text)
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $sight$
+declare
+    began timestamptz := clock_timestamp();
+    list int[];
+    was text;
+    %2$s
+begin
+    select %3$s
+    into %4$s
+    from jsonb_array_elements(keys) with ordinality rowcast_key (key, nth)
+    cross join lateral jsonb_to_record(rowcast_key.key) rowcast_row (%5$s);
+
+    was := set_config('role', role, true);
+    was := set_config('request.jwt.claim.role', role, true);
+    for subject in 1 .. cardinality(subs) loop
+        exit when subject > 1 and clock_timestamp() > began + budget * interval '1 ms';
+        if current_user::text <> role then
+            raise exception 'a policy of %7$s changed the role';
+        end if;
+        nth := subject;
+        seen := null;
+        state := null;
+        message := null;
+        list := wanted[firsts[lists[subject]]:firsts[lists[subject] + 1] - 1];
+        begin
+            was := set_config('request.jwt.claim.sub', subs[subject], true);
+            was := set_config('request.jwt.claims', claims[subject], true);
+            was := set_config('search_path', path, true);
+            select pg_catalog.array_agg(w.nth)
+            into seen
+            from pg_catalog.unnest(list) w (nth)
+            cross join lateral (
+                select
+                from %6$s rowcast_row
+                where %8$s
+                limit 1
+            ) found;
+            was := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+        exception when others then
+            seen := null;
+            state := sqlstate;
+            message := sqlerrm;
+        end;
+        return next;
+    end loop;
+    was := set_config('role', 'none', true);
+end
+$sight$
+$template$,
+        '_sight_' || w.id, parts.variables, parts.values, parts.targets, parts.columns, w.name,
+        replace(replace(w.name, '''', ''''''), '%', '%%'), parts.matches);
+
+    execute format('comment on function rowcast.%I%s is %L',
+        '_sight_' || w.id, signature, 'Sight of ' || w.name || ', written by rowcast.watch(); do not edit, watch again.');
+    execute format('revoke all on function rowcast.%I%s from public', '_sight_' || w.id, signature);
+
+    -- whoever may ask at all may ask of this table
+    for reader in
+        select a.grantee::regrole as name
+        from pg_proc p
+        cross join lateral aclexplode(p.proacl) a
+        where p.oid = to_regproc('rowcast.sees')
+            and a.grantee not in (0, p.proowner)
+    loop
+        execute format('grant execute on function rowcast.%I%s to %s', '_sight_' || w.id, signature, reader.name);
+    end loop;
+end
+$outer$;
+
+comment on function rowcast._write_sight(rowcast.watches) is
+    'Writes the function that tells who sees which rows of one watched table; drops it where there is no key.';
+
+create or replace function rowcast._drop_sight(watch int)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    execute format(
+        'drop function if exists rowcast.%I(text, text, jsonb, text[], text[], int[], int[], int[], int)',
+        '_sight_' || watch);
+end
+$$;
+
+comment on function rowcast._drop_sight(int) is
+    'Drops what _write_sight() wrote. Only the owner of the schema may.';
