@@ -94,7 +94,7 @@ pub async fn start(config: Config, demo: Option<Demo>, lifecycle: Lifecycle) -> 
         admin: operators.local_addr().map_err(Error::internal)?,
     };
     let routes = web::with_pages(dialects::routes(&services), config.demo_page, demo);
-    http::serve_clients(clients, routes, &services);
+    http::serve_clients(clients, routes, &services)?;
     let operating = admin::routes(keeper.status.clone(), lifecycle.clone())?;
     http::serve(operators, operating, &lifecycle);
     tracing::info!(http = %addresses.http, admin = %addresses.admin, "serving on {}", addresses.http);
@@ -139,6 +139,7 @@ fn services(
             max_connections: limits.max_connections,
             allowed_origins: config.allowed_origins.clone(),
             direct_price: config.direct_price.into(),
+            supabase: config.supabase.clone(),
         }),
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     topic::Topic,
 };
 
-/// Bytes of changes that one mailbox holds on to; a single larger change still fits.
+/// Bytes of changes and signals that one mailbox holds on to; a single larger one still fits.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// What a session takes out.
@@ -146,7 +146,8 @@ impl Shared {
         }
         let size = match &item {
             Item::Change(delivery) => delivery.change.size(),
-            Item::Signal(_) | Item::Resync => 0,
+            Item::Signal(signal) => signal.size(),
+            Item::Resync => 0,
         };
         let full = queue.items.len() >= self.capacity
             || (!queue.items.is_empty() && queue.bytes + size > MAX_BYTES);

@@ -7,6 +7,7 @@ mod delivery;
 mod filter;
 mod mailbox;
 mod presence;
+mod roster;
 mod routes;
 mod typing;
 
@@ -16,6 +17,7 @@ pub use delivery::Delivery;
 pub use filter::{Equals, Wanted};
 pub use mailbox::{Item, Mailbox, Taken};
 pub use presence::{LINGERS, Presence, Present, Touched, Waiting};
+pub use roster::{Entry, Roster};
 pub use typing::{Typing, Typist};
 
 use crate::{
@@ -40,6 +42,7 @@ struct Inner {
     state: Mutex<State>,
     presence: Presence,
     typing: Typing,
+    roster: Roster,
 }
 
 #[derive(Default)]
@@ -65,6 +68,11 @@ impl Hub {
     /// Who is typing where.
     pub fn typing(&self) -> &Typing {
         &self.0.typing
+    }
+
+    /// Who is in which channel.
+    pub fn roster(&self) -> &Roster {
+        &self.0.roster
     }
 
     /// Opens a mailbox for at most `capacity` items; it holds no topic yet.

@@ -89,7 +89,7 @@ impl Parked {
     /// Waits for changes until a time; an error ends the poll: the caller may no longer have an answer.
     pub async fn wait(&mut self, until: Instant) -> Result<Woke> {
         let mut items = Vec::new();
-        let expires = super::run::expiry(self.claims.exp);
+        let expires = super::expiry(self.claims.exp);
         let taken = tokio::select! {
             biased;
             () = self.services.lifecycle.draining() => return Ok(Woke::Over),

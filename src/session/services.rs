@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{Limits, Permit};
-use crate::{auth::Verifier, chat::Chat, db::Pool, hub::Hub, lifecycle::Lifecycle};
+use crate::{
+    auth::Verifier, chat::Chat, config::Supabase, db::Pool, hub::Hub, lifecycle::Lifecycle,
+};
 
 /// The parts of a running bridge that clients' sides need.
 #[derive(Clone)]
@@ -43,6 +45,8 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// Credits that a message of the `direct` dialect costs.
     pub direct_price: i64,
+    /// What the `supabase` dialect reads.
+    pub supabase: Supabase,
 }
 
 impl Settings {

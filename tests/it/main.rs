@@ -21,5 +21,6 @@ mod rooms;
 mod settings;
 mod socketio;
 mod sql;
+mod supabase;
 mod tidy;
 mod tls;

@@ -25,6 +25,8 @@ pub enum Next {
     Heed(Arc<Delivery>),
     /// Something said.
     Signal(Arc<Signal>),
+    /// More came than the mailbox holds. Changes are read from the log; what was said meanwhile is lost.
+    Lagged,
     /// It cannot be continued from where it stood: it must fetch afresh. The position is where it goes on from.
     Resync,
 }
@@ -233,6 +235,7 @@ impl Follower {
             Taken::Lagged(dropped) => {
                 metrics::counter!(LAGGED_TOTAL).increment(1);
                 self.replay = dropped.map(|dropped| self.after_lagging(dropped));
+                out.push(Next::Lagged);
             }
         }
         Ok(())

@@ -53,7 +53,7 @@ fn ids(out: &[Next]) -> Vec<i64> {
     out.iter()
         .map(|next| match next {
             Next::Change(delivery, _) | Next::Heed(delivery) => delivery.change.id,
-            Next::Signal(_) | Next::Resync => -1,
+            Next::Signal(_) | Next::Resync | Next::Lagged => -1,
         })
         .collect()
 }
