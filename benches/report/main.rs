@@ -7,6 +7,7 @@ mod idle;
 mod inserts;
 mod latency;
 mod people;
+mod permits;
 mod postgres;
 mod reads;
 mod socket;
@@ -47,9 +48,9 @@ Measures Rowcast against its budgets and prints a table.
 usage: scripts/bench [--quick] [PART…]
 
   --quick   shorter rounds, two minutes at most
-  PART      only some of: inserts, latency, fanout, idle, reads";
+  PART      only some of: inserts, latency, fanout, idle, reads, permits";
 
-const PARTS: [&str; 5] = ["inserts", "latency", "fanout", "idle", "reads"];
+const PARTS: [&str; 6] = ["inserts", "latency", "fanout", "idle", "reads", "permits"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|one| one != "--bench").collect();
@@ -93,6 +94,9 @@ fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<()> {
     }
     if wanted("reads") {
         reads::measure(scale, &postgres, &mut table)?;
+    }
+    if wanted("permits") {
+        permits::measure(scale, &postgres, &mut table)?;
     }
     println!("{}", table.text(&postgres));
     Ok(())

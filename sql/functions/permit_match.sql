@@ -68,7 +68,7 @@ begin
         format_type(y.oid, -1) as shown,
         -- char(n) is as long as it is
         format_type(y.oid, case when a.atttypid = y.oid and y.oid = 'bpchar'::regtype then a.atttypmod else -1 end)
-            || coalesce(format(' collate %I.%I', m.nspname, l.collname), '') as definition,
+            || case when l.oid is null then '' else format(' collate %I.%I', m.nspname, l.collname) end as definition,
         n.nspname,
         y.oid < 16384 as built_in,
         pg_has_role(c.relowner, s.nspowner, 'member') as trusted

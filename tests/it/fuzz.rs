@@ -15,6 +15,7 @@ use proptest::{
 use rowcast::{
     auth::token::{self, Sources},
     cursor::{HistoryId, Mark, Position, Snapshot, decode_time, encode_time},
+    dialects::supabase::changes::{Options, grammar::Filter, wish::Wish},
     topic::Topic,
 };
 use serde_json::{Value, json};
@@ -184,6 +185,41 @@ fn any_headers_and_query_present_something_or_nothing() {
         }
         let only = token::presented(&HeaderMap::new(), Some(&query), Sources::HEADER);
         prop_assert!(only.is_none());
+        Ok(())
+    });
+}
+
+#[test]
+fn any_text_is_a_filter_with_conditions_or_an_error_in_words() {
+    let seeds = [
+        r#"id=eq.1,name=not.like."a,b\"%",or=(x=is.null,y=in.("a)",b))"#,
+        "a=not.in.(1,2,3)",
+        r#"a=eq."open,b=eq.1"#,
+        "or=(or=(a=eq.1))",
+    ];
+    fuzz(&texts(seeds.map(str::to_owned).to_vec()), |text| {
+        match Filter::parse(&text) {
+            Ok(filter) => prop_assert_eq!(filter.clauses.is_empty(), text.trim().is_empty()),
+            Err(error) => prop_assert!(error.starts_with("Error parsing `filter` params: ")),
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn any_json_is_a_wish_with_options_or_an_error_in_words() {
+    let seeds = [
+        r#"{"event":"*","schema":"public","table":"t","filter":"id=eq.1","select":["a"]}"#,
+        r#"{"cursor":null,"since":"2026-01-01T00:00:00Z","left":true}"#,
+        r#"{"schema":"*","select":[1]}"#,
+    ];
+    fuzz(&texts(seeds.map(str::to_owned).to_vec()), |text| {
+        if let Ok(value) = serde_json::from_str::<Value>(&text) {
+            let _ = Options::parse(&value);
+            if let Err(error) = Wish::parse(&value) {
+                prop_assert!(!error.is_empty());
+            }
+        }
         Ok(())
     });
 }
