@@ -3,6 +3,7 @@
 mod client;
 mod door;
 mod http;
+mod private;
 
 #[tokio::test]
 async fn the_transcripts_are_what_goes_over_the_wire() {
