@@ -150,6 +150,7 @@ async fn a_fresh_token_changes_what_is_seen() {
             "insert into public.todos values (1, 1); grant select on public.todos to authenticated",
         )
         .await;
+    ground.until(|| ground.source.hub.published() >= 1).await;
     let outcome = channel.changes.renew(who("authenticated", "b")).await.expect("asked");
     assert_eq!(outcome, Ok(()));
     ground.sql("insert into public.todos values (2, 1)").await;

@@ -80,7 +80,7 @@ async fn a_broken_policy_is_told_and_other_tables_go_on() {
             "create table public.plain (id int primary key);
              grant select on public.plain to authenticated;
              select rowcast.watch('public.plain');
-             create policy broken on public.notes for select to authenticated using (1 / (id - id) = 1)",
+             create policy broken on public.notes as restrictive for select to authenticated using (1 / (id - id) = 1)",
         )
         .await;
     let asked = json!([
