@@ -3,6 +3,7 @@
 
 mod bridge;
 mod fanout;
+mod filters;
 mod idle;
 mod inserts;
 mod latency;
@@ -48,9 +49,9 @@ Measures Rowcast against its budgets and prints a table.
 usage: scripts/bench [--quick] [PART…]
 
   --quick   shorter rounds, two minutes at most
-  PART      only some of: inserts, latency, fanout, idle, reads, permits";
+  PART      only some of: inserts, latency, fanout, idle, reads, permits, filters";
 
-const PARTS: [&str; 6] = ["inserts", "latency", "fanout", "idle", "reads", "permits"];
+const PARTS: [&str; 7] = ["inserts", "latency", "fanout", "idle", "reads", "permits", "filters"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|one| one != "--bench").collect();
@@ -97,6 +98,9 @@ fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<()> {
     }
     if wanted("permits") {
         permits::measure(scale, &postgres, &mut table)?;
+    }
+    if wanted("filters") {
+        filters::measure(scale, &postgres, &mut table)?;
     }
     println!("{}", table.text(&postgres));
     Ok(())

@@ -2916,7 +2916,7 @@ begin
         format_type(y.oid, -1) as shown,
         -- char(n) is as long as it is
         format_type(y.oid, case when a.atttypid = y.oid and y.oid = 'bpchar'::regtype then a.atttypmod else -1 end)
-            || coalesce(format(' collate %I.%I', m.nspname, l.collname), '') as definition,
+            || case when l.oid is null then '' else format(' collate %I.%I', m.nspname, l.collname) end as definition,
         n.nspname,
         y.oid < 16384 as built_in,
         pg_has_role(c.relowner, s.nspowner, 'member') as trusted
@@ -3339,9 +3339,11 @@ CREATE FUNCTION rowcast._drop_sight(watch integer) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    execute format(
-        'drop function if exists rowcast.%I(text, text, jsonb, text[], text[], int[], int[], int[], int)',
-        '_sight_' || watch);
+    if to_regproc(format('rowcast._sight_%s', watch)) is not null then
+        execute format(
+            'drop function rowcast.%I(text, text, jsonb, text[], text[], int[], int[], int[], int)',
+            '_sight_' || watch);
+    end if;
 end
 $$;
 
@@ -4104,6 +4106,21 @@ $_$;
 
 COMMENT ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) IS 'The SQL that makes JSON of some columns of a row (null: those there are now), running no foreign code.';
 
+CREATE FUNCTION rowcast._sees_all(name text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select c.relkind = 'r'
+        and not c.relhassubclass
+        and has_schema_privilege(c.relnamespace, 'usage')
+        and has_table_privilege(c.oid, 'select')
+        and not row_security_active(c.oid)
+    from pg_class c
+    where c.oid = to_regclass(name);
+$$;
+
+COMMENT ON FUNCTION rowcast._sees_all(name text) IS 'Whether the caller sees every row of a table, and all of them have their place in it alone.';
+
 CREATE FUNCTION rowcast._type(type oid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4210,6 +4227,10 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
+set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set bytea_output = 'hex'
+set extra_float_digits = 1
 as $capture$
 begin
     if tg_op = 'INSERT' then
@@ -4287,12 +4308,18 @@ create or replace function rowcast.%1$I(
     role text, path text, keys jsonb, subs text[], claims text[], lists int[], firsts int[], wanted int[], budget int)
 returns table (nth int, seen int[], state text, message text)
 language plpgsql
-volatile
+stable
 set search_path = pg_catalog, pg_temp
+set random_page_cost = 0.1
 as $sight$
 declare
     began timestamptz := clock_timestamp();
+    by_place boolean := rowcast._sees_all(%9$L);
+    last int := 0;
     list int[];
+    places tid[];
+    asked tid[];
+    found tid[];
     was text;
     %2$s
 begin
@@ -4300,6 +4327,18 @@ begin
     into %4$s
     from jsonb_array_elements(keys) with ordinality rowcast_key (key, nth)
     cross join lateral jsonb_to_record(rowcast_key.key) rowcast_row (%5$s);
+
+    if by_place then
+        select array_agg(f.ctid order by w.nth)
+        into places
+        from generate_series(1, jsonb_array_length(keys)) w (nth)
+        left join lateral (
+            select rowcast_row.ctid
+            from %6$s rowcast_row
+            where %8$s
+            limit 1
+        ) f on true;
+    end if;
 
     was := set_config('role', role, true);
     was := set_config('request.jwt.claim.role', role, true);
@@ -4312,21 +4351,38 @@ begin
         seen := null;
         state := null;
         message := null;
-        list := wanted[firsts[lists[subject]]:firsts[lists[subject] + 1] - 1];
+        if lists[subject] <> last then
+            last := lists[subject];
+            list := wanted[firsts[last]:firsts[last + 1] - 1];
+            asked := case when by_place then array(select places[w.n] from unnest(list) w (n)) end;
+        end if;
         begin
             was := set_config('request.jwt.claim.sub', subs[subject], true);
             was := set_config('request.jwt.claims', claims[subject], true);
             was := set_config('search_path', path, true);
-            select pg_catalog.array_agg(w.nth)
-            into seen
-            from pg_catalog.unnest(list) w (nth)
-            cross join lateral (
-                select
+            if by_place then
+                select pg_catalog.array_agg(rowcast_row.ctid)
+                into found
                 from %6$s rowcast_row
-                where %8$s
-                limit 1
-            ) found;
+                where rowcast_row.ctid operator(pg_catalog.=) any (asked);
+            else
+                select pg_catalog.array_agg(w.nth)
+                into seen
+                from pg_catalog.unnest(list) w (nth)
+                cross join lateral (
+                    select
+                    from %6$s rowcast_row
+                    where %8$s
+                    limit 1
+                ) f;
+            end if;
             was := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+            if found is not null then
+                seen := array(
+                    select list[w.n]
+                    from unnest(asked) with ordinality w (place, n)
+                    where w.place = any (found));
+            end if;
         exception when others then
             seen := null;
             state := sqlstate;
@@ -4339,7 +4395,7 @@ end
 $sight$
 $template$,
         '_sight_' || w.id, parts.variables, parts.values, parts.targets, parts.columns, w.name,
-        replace(replace(w.name, '''', ''''''), '%', '%%'), parts.matches);
+        replace(replace(w.name, '''', ''''''), '%', '%%'), parts.matches, w.name);
 
     execute format('comment on function rowcast.%I%s is %L',
         '_sight_' || w.id, signature, 'Sight of ' || w.name || ', written by rowcast.watch(); do not edit, watch again.');
@@ -4487,7 +4543,9 @@ begin
         if base.built_in then
             execute format('select to_jsonb(%L::%s)', value, cast_to) into canonical;
         elsif operator = 'in' then
-            execute format('select to_jsonb(array(select format(''%%s'', x) from unnest(%L::%s) x))', value, cast_to)
+            execute format(
+                'select to_jsonb(array(select case when x is not null then format(''%%s'', x) end from unnest(%L::%s) x))',
+                value, cast_to)
             into canonical;
         else
             execute format('select to_jsonb(format(''%%s'', %L::%s))', value, cast_to) into canonical;
@@ -6197,6 +6255,8 @@ REVOKE ALL ON FUNCTION rowcast._refuse_subject(watch integer, role text) FROM PU
 REVOKE ALL ON FUNCTION rowcast._ring() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._sees_all(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._type(type oid) FROM PUBLIC;
 

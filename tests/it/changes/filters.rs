@@ -6,7 +6,6 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use rowcast::{
-    change::Json,
     dialects::supabase::changes::{
         grammar::Condition,
         judge::{Test, Verdict},

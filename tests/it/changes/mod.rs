@@ -3,6 +3,7 @@
 mod events;
 mod filters;
 mod resume;
+mod rights;
 mod values;
 
 use std::time::Duration;
@@ -36,7 +37,7 @@ impl Ground {
         let feed = Feed::new(database.target(), hub.clone(), lifecycle.clone());
         lifecycle.service("feed", feed.run());
         let pool = database.pool();
-        let permit = Permit::start(pool.clone());
+        let permit = Permit::start(pool.clone(), &lifecycle);
         let source = Source { hub, pool, permit, mailbox: 1_000 };
         let ground = Self { database, source, _lifecycle: lifecycle };
         ground.until(|| ground.source.hub.position().is_some()).await;
@@ -134,9 +135,12 @@ impl Channel {
 
     /// The next error.
     async fn wrong(&mut self) -> String {
-        match self.said().await {
-            Said::System(text) => text,
-            said => panic!("{said:?}"),
+        loop {
+            match self.said().await {
+                Said::System(text) => return text,
+                Said::Cursor(_) => {}
+                Said::Change(payload) => panic!("{}", payload.text()),
+            }
         }
     }
 }

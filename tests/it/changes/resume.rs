@@ -85,11 +85,13 @@ async fn a_mailbox_that_overflows_reads_the_log_however_long_it_was_idle() {
     let mut channel = ground.join(owner(), asked(), json!({})).await;
     // Nothing for this channel, and then the log is cut: it stands where it came in.
     ground.sql("insert into public.todos select n, 2 from generate_series(1001, 1100) n").await;
-    let published = || ground.source.hub.published();
-    ground.until(|| published() >= 100).await;
-    ground.sql("update rowcast.state set pruned_below = pg_current_xact_id()").await;
+    let stands = || ground.source.hub.position().expect("a position").0.base.snapshot;
+    let came_in = stands();
+    ground.until(|| stands().xmin() > came_in.xmax()).await;
+    let cut = format!("update rowcast.state set pruned_below = '{}'", stands().xmin());
+    ground.sql(&cut).await;
     ground.sql("insert into public.todos select n, 1 from generate_series(1, 100) n").await;
-    ground.until(|| published() >= 200).await;
+    ground.until(|| ground.source.hub.published() >= 200).await;
     for id in 1..=100 {
         assert_eq!(channel.brief().await, record(id));
     }
@@ -108,14 +110,18 @@ async fn what_was_not_taken_is_still_there_after_cancelling() {
     };
     let listen = async {
         let mut said = Vec::new();
-        let mut nth = 0_u64;
+        let mut moment = 0;
         while said.len() < 50 {
-            nth += 1;
-            let a_moment = tokio::time::sleep(std::time::Duration::from_micros(nth % 7 * 150));
+            // Longer each time it came to nothing, so that a slow machine gets on too.
+            moment = (moment + 1) % 100;
+            let came = said.len();
             tokio::select! {
                 biased;
                 done = channel.changes.next(&mut said) => done.expect("the database is there"),
-                () = a_moment => {}
+                () = tokio::time::sleep(std::time::Duration::from_micros(50 << (moment % 20))) => {}
+            }
+            if said.len() > came {
+                moment = 0;
             }
         }
         said
@@ -144,6 +150,7 @@ async fn a_fresh_token_changes_what_is_seen() {
             "insert into public.todos values (1, 1); grant select on public.todos to authenticated",
         )
         .await;
+    ground.until(|| ground.source.hub.published() >= 1).await;
     let outcome = channel.changes.renew(who("authenticated", "b")).await.expect("asked");
     assert_eq!(outcome, Ok(()));
     ground.sql("insert into public.todos values (2, 1)").await;

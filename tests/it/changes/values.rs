@@ -13,7 +13,7 @@ const KINDS: &str = "
         yes bool, words text, short varchar(9), padded char(5), label name, one uuid, feeling public.mood,
         net inet, bits bit(3), many varbit, raw bytea, raws bytea[], day date, clock time, zoned timetz, span interval,
         local timestamp, instant timestamptz, never timestamp, doc json, docs jsonb, nums int4[], grid int4[][],
-        tags text[], both public.pair, ranged int4range, spot point, cash money, nothing text, odd float8, odder numeric);
+        tags text[], duo public.pair, ranged int4range, spot point, cash money, nothing text, odd float8, odder numeric);
     select rowcast.watch('public.kinds')";
 
 const INSERT: &str = r#"
@@ -67,7 +67,7 @@ async fn values_of_all_types_look_as_in_the_reference() {
         ("nums", "[1, null, 3]"),
         ("grid", "[[1, 2], [3, 4]]"),
         ("tags", r#"["x", "y,z"]"#),
-        ("both", r#"{"a": 1, "b": "x"}"#),
+        ("duo", r#"{"a": 1, "b": "x"}"#),
         ("ranged", r#""[1,5)""#),
         ("spot", r#""(1,2)""#),
         ("cash", r#""$1.50""#),
@@ -83,7 +83,7 @@ async fn values_of_all_types_look_as_in_the_reference() {
         ("feeling", "mood"),
         ("nums", "_int4"),
         ("instant", "timestamptz"),
-        ("both", "pair"),
+        ("duo", "pair"),
     ] {
         let column = format!(r#"{{"name":"{name}","type":"{kind}"}}"#);
         assert!(text.contains(&column), "{column}\n{text}");

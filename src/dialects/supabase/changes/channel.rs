@@ -25,8 +25,9 @@ use crate::{
 const WATCHES: &str = "table:rowcast.watches";
 /// Changes of one table that are sifted together.
 const AT_ONCE: usize = 256;
-/// A client that keeps cursors gets a fresh one this often even when nothing is for it, so that it does not grow too old.
-const FRESH_CURSOR: Duration = Duration::from_secs(60);
+/// This often a channel for which nothing comes looks at its tables, and a client that keeps cursors gets a fresh one,
+/// so that neither grows too old.
+const LOOK_UP: Duration = Duration::from_secs(60);
 /// What a client is told whose cursor leads nowhere.
 const TOO_OLD: &str =
     "Changes since then are no longer known: fetch the rows afresh, changes come from here on";
@@ -93,7 +94,7 @@ pub struct Changes {
     cursor: String,
     /// …and of what is wrong.
     wrong: String,
-    fresh_at: Instant,
+    look_up_at: Instant,
 }
 
 impl Changes {
@@ -141,18 +142,21 @@ impl Changes {
             Follower::open_for(&source.hub, source.pool.clone(), source.mailbox, &watches);
         let starting =
             || Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment");
+        // Who keeps cursors gets the first at once.
+        let first = if options.cursors { Duration::ZERO } else { LOOK_UP };
+        let look_up_at = Instant::now() + first;
         Ok(Self {
             follower: follower.ok_or_else(starting)?,
             source,
             who,
             wishes,
-            options,
             places: Places::new(),
             pending: VecDeque::new(),
             stale: false,
+            options,
             cursor: String::new(),
             wrong: String::new(),
-            fresh_at: Instant::now(),
+            look_up_at,
         })
     }
 
@@ -192,9 +196,13 @@ impl Changes {
                 done?;
                 self.pending.extend(came);
             }
-            () = sleep_until(self.fresh_at), if self.options.cursors => {
+            () = sleep_until(self.look_up_at) => {
+                self.look_up_at = Instant::now() + LOOK_UP.mul_f64(rand::random_range(0.8..1.2));
                 self.follower.keep_up();
                 self.say_cursor(self.follower.cursor(), out);
+                for relation in self.places.keys().cloned().collect::<Vec<_>>() {
+                    self.refresh(&relation).await?;
+                }
             }
         }
         Ok(())
@@ -272,7 +280,7 @@ impl Changes {
             return Ok(true);
         };
         if let Some(place) = self.places.get_mut(relation) {
-            self.stale = !place.refresh(&table);
+            self.stale |= !place.refresh(&table);
         }
         Ok(!self.stale)
     }
@@ -350,7 +358,6 @@ impl Changes {
     }
 
     fn say_cursor(&mut self, cursor: String, out: &mut Vec<Said>) {
-        self.fresh_at = Instant::now() + FRESH_CURSOR;
         if self.options.cursors && cursor != self.cursor {
             self.cursor.clone_from(&cursor);
             out.push(Said::Cursor(cursor));

@@ -142,13 +142,14 @@ impl Test {
         if self.negated || !self.kind.is_canonical(column) {
             return None;
         }
-        match (self.asked.operator, &self.value) {
-            (Operator::Eq, Value::One(value)) => Some(vec![equals(value.as_str())]),
-            (Operator::In, Value::Many { values, .. }) => {
-                Some(values.iter().map(|value| equals(value)).collect())
-            }
-            _ => None,
-        }
+        let values: Vec<&str> = match (self.asked.operator, &self.value) {
+            (Operator::Eq, Value::One(value)) => vec![value.as_str()],
+            (Operator::In, Value::Many { values, .. }) => values.iter().map(|one| &**one).collect(),
+            _ => return None,
+        };
+        let otherwise = values.iter().filter_map(|value| otherwise(value));
+        let otherwise: Vec<Equals> = otherwise.map(|value| equals(&value)).collect();
+        Some(values.into_iter().map(equals).chain(otherwise).collect())
     }
 
     /// What the condition says of a column's value; one that the log does not have matches nothing.
@@ -164,6 +165,9 @@ impl Test {
                 Verdict::of(Some(is))
             }
             (_, "null") if self.asked.operator == Operator::Isdistinct => Verdict::True,
+            (Value::Many { values, has_null: false }, "null") if values.is_empty() => {
+                Verdict::False
+            }
             (_, "null") => Verdict::Null,
             (Value::One(with), value) => Verdict::of(self.compare(value, with.as_str())),
             (Value::Many { values, has_null }, value) => {
@@ -273,6 +277,17 @@ impl Verdict {
             None => Self::Ask,
         }
     }
+}
+
+/// A number as text and the other way round: when a column's type is altered, what it was looked up by still comes, and
+/// with that the type is looked at again.
+fn otherwise(value: &str) -> Option<String> {
+    let number = value.trim_matches('"');
+    let is_number = number.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !number.is_empty()).then(|| match value.starts_with('"') {
+        true => number.to_owned(),
+        false => format!("\"{number}\""),
+    })
 }
 
 /// A pattern in small letters where letters of either size match.

@@ -15,7 +15,6 @@ mod payload;
 mod places;
 mod row;
 mod sift;
-mod sight;
 mod value;
 mod watch;
 pub mod wish;

@@ -6,7 +6,6 @@ use super::{
     payload::{Payload, Telling, payload},
     places::Place,
     row::{Row, Rows},
-    sight,
     watch::{Judged, Watch},
 };
 use crate::{
@@ -94,7 +93,7 @@ impl<'a> Sifting<'a> {
             let test = self.place.watches.get(watch).and_then(|watch| watch.test(clause, test));
             let Some(test) = test else { continue };
             let (questions, records): (Vec<Question>, Vec<Json>) = asked.into_iter().unzip();
-            let answers = sight::matching(permit, &self.place.table, &test.asked, &records).await?;
+            let answers = permit.matching(&self.place.table, &test.asked, &records).await?;
             self.answers.extend(questions.into_iter().zip(answers));
         }
         Ok(())
@@ -149,11 +148,11 @@ impl<'a> Sifting<'a> {
             }
             seen
         };
-        let now = spread(&asked, sight::visible(permit, who, table, &of(&asked)).await?);
+        let now = spread(&asked, permit.visible(who, table, &of(&asked)).await?);
         let before = if whole.is_empty() {
             vec![false; count]
         } else {
-            spread(&whole, sight::saw(permit, who, table, &of(&whole)).await?)
+            spread(&whole, permit.was_visible(who, table, &of(&whole)).await?)
         };
         Ok(Seen { now, before })
     }
@@ -165,7 +164,8 @@ impl<'a> Sifting<'a> {
         let mut groups: Vec<(&Watch, Telling, Vec<u64>)> = Vec::new();
         for (mth, watch) in self.place.watches.iter().enumerate() {
             let Some(left) = self.verdict(nth, mth, watch, seen) else { continue };
-            let hidden = table.row_security && (op == Op::Delete || !seen.before[nth]);
+            let shown = if op == Op::Delete { table.shows_deleted() } else { seen.before[nth] };
+            let hidden = table.row_security && !shown;
             let telling = Telling { old_key_only: hidden, left };
             let group = groups
                 .iter_mut()
