@@ -95,9 +95,8 @@ impl Verifier {
         if token.len() > LONGEST_TOKEN {
             return Err(Refusal::Malformed("it is longer than 16 KiB"));
         }
-        let (message, signature) =
-            token.rsplit_once('.').ok_or_else(|| Refusal::Malformed("no JWT"))?;
-        let (_, body) = message.split_once('.').ok_or_else(|| Refusal::Malformed("no JWT"))?;
+        let (message, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed("no JWT"))?;
+        let (_, body) = message.split_once('.').ok_or(Refusal::Malformed("no JWT"))?;
         let header = jsonwebtoken::decode_header(token)
             .map_err(|_| Refusal::Malformed("unknown header or alg"))?;
         if header.crit.is_some() {

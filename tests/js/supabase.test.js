@@ -141,6 +141,38 @@ describe("supabase-js", { timeout: 180_000 }, () => {
     await inbox.find(({ event }) => event === "still");
   });
 
+  test("private channels go by the policies, and hear the database, again as well", async () => {
+    await rowcast.sql(`create policy members on realtime.messages to authenticated
+      using (realtime.topic() like 'room:%') with check (realtime.topic() = 'room:' || (auth.jwt() ->> 'room'))`);
+    const member = async (room, config = {}) => {
+      const client = connect();
+      await client.realtime.setAuth(token("authenticated", { room }));
+      return listening(client, "room:1", { private: true, broadcast: { ack: true, ...config } });
+    };
+    const stranger = listening(connect(), "room:1", { private: true });
+    const states = new Inbox();
+    stranger.channel.subscribe((state, error) => states.put({ state, error }));
+    const { error } = await states.find(({ state }) => state === "CHANNEL_ERROR");
+    assert.match(error.message, /Unauthorized: You do not have permissions to read from this Channel topic: room:1/);
+
+    const [ada, guest] = [await member("1"), await member("2")];
+    await joined(ada.channel);
+    await joined(guest.channel);
+    const send = ({ channel }) => channel.send({ type: "broadcast", event: "said", payload: {} });
+    assert.equal(await send(guest), "error");
+    assert.equal(await send(ada), "ok");
+    await guest.inbox.find(({ event }) => event === "said");
+    await rowcast.sql("select realtime.send(jsonb_build_object('n', n), 'db', 'room:1') from generate_series(1, 3) n");
+    await ada.inbox.find(({ payload }) => payload.n === 3);
+    const live = ada.inbox.all.map(({ payload, meta }) => [payload.n, Boolean(meta.id)]);
+    assert.deepEqual(live, [[1, true], [2, true], [3, true]]);
+
+    const late = await member("1", { replay: { since: 0, limit: 2 } });
+    await joined(late.channel);
+    await late.inbox.find(({ payload }) => payload.n === 3);
+    assert.deepEqual(late.inbox.all.map(({ payload, meta }) => [payload.n, meta.replayed]), [[2, true], [3, true]]);
+  });
+
   test("a token that is wrong is told in the reference's words", async () => {
     const client = connect();
     await client.realtime.setAuth(`${token("anon")}x`);

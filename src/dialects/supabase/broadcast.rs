@@ -72,7 +72,7 @@ impl Channel {
 
     /// Asks whether the bearer may write.
     pub(super) fn ask(&self, extension: Extension, desk: &Desk<'_>) {
-        let (services, headers) = (desk.services.clone(), desk.headers.clone());
+        let (services, headers) = desk.parts();
         let (bearer, name) = (self.bearer.clone(), self.name().to_owned());
         desk.works.start(self, async move {
             let may = private::write(&services, &bearer, &name, &headers, extension).await;

@@ -24,6 +24,8 @@ use crate::{
 
 /// Pushes that wait for an answer of the database; who sends more is told to wait.
 const WAITING: usize = 100;
+/// What is kept of what comes while a join is under way.
+const HELD: usize = 256;
 
 /// A channel that is being joined, or is.
 pub(super) struct Channel {
@@ -42,7 +44,7 @@ pub(super) struct Channel {
     /// Whether the join has been answered.
     pub(super) joined: bool,
     /// What came before it was.
-    pub(super) held: Vec<Held>,
+    pub(super) held: VecDeque<Held>,
     /// Ids of stored broadcasts that it has had.
     pub(super) replayed: Vec<String>,
     /// From where on changes are for it.
@@ -110,6 +112,11 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// What a question takes along.
+    pub(super) fn parts(&self) -> (Services, Arc<str>) {
+        (self.services.clone(), Arc::clone(self.headers))
+    }
+
     /// Replies to a push; one without a ref wants none.
     pub(super) fn reply(&mut self, asked: &Asked, ok: bool, response: &str) {
         if !asked.reference.is_none() {
@@ -160,7 +167,7 @@ impl Channel {
             bearer,
             rights: Rights::default(),
             joined: false,
-            held: Vec::new(),
+            held: VecDeque::new(),
             replayed: Vec::new(),
             since: services.hub.position().map(|(position, _)| position),
             entry: None,
@@ -211,6 +218,14 @@ impl Channel {
         self.asking = true;
     }
 
+    /// Keeps what came before the join was answered; the oldest gives way, nobody was promised it yet.
+    pub(super) fn hold(&mut self, held: Held) {
+        if self.held.len() >= HELD {
+            self.held.pop_front();
+        }
+        self.held.push_back(held);
+    }
+
     /// Whether an answer is awaited.
     pub(super) fn is_asking(&self) -> bool {
         self.asking
@@ -244,7 +259,7 @@ impl Channel {
     /// Passes on what was said, where it is for this channel.
     pub(super) fn signal(&mut self, signal: &Arc<Signal>, desk: &mut Desk<'_>) {
         if !self.joined {
-            self.held.push(Held::Signal(Arc::clone(signal)));
+            self.hold(Held::Signal(Arc::clone(signal)));
             return;
         }
         let (version, topic) = (desk.version, &self.asked.topic);

@@ -258,7 +258,7 @@ impl Channel {
     /// Passes on a stored broadcast, unless a replay gave it.
     pub(super) fn stored(&mut self, told: &Arc<Option<Stored>>, at: i64, desk: &mut Desk<'_>) {
         if !self.joined {
-            self.held.push(Held::Stored(Arc::clone(told), at));
+            self.hold(Held::Stored(Arc::clone(told), at));
             return;
         }
         let Some(stored) = told.as_ref() else { return };

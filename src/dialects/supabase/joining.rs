@@ -31,7 +31,7 @@ pub(super) struct Opened {
 impl Channel {
     /// Starts what the join's answer waits for.
     pub(super) fn open(&self, desk: &Desk<'_>) {
-        let (services, headers) = (desk.services.clone(), desk.headers.clone());
+        let (services, headers) = desk.parts();
         let (bearer, join, name) = (self.bearer.clone(), self.join.clone(), self.name().to_owned());
         desk.works.start(self, async move {
             let opened = open(services, bearer, join, name, headers).await;

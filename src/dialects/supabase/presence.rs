@@ -108,7 +108,7 @@ impl Channel {
 
     fn ask_to_see(&mut self, desk: &Desk<'_>) {
         self.wait();
-        let (services, headers) = (desk.services.clone(), desk.headers.clone());
+        let (services, headers) = desk.parts();
         let (bearer, name) = (self.bearer.clone(), self.name().to_owned());
         desk.works.start(self, async move {
             let rights = private::read(&services, &bearer, &name, &headers, true).await;

@@ -35,7 +35,7 @@ impl Channel {
             return;
         }
         self.wait();
-        let (services, headers) = (desk.services.clone(), desk.headers.clone());
+        let (services, headers) = desk.parts();
         let (name, private) = (self.name().to_owned(), self.join.private);
         let presence = self.rights.see.is_some();
         desk.works.start(self, async move {
@@ -71,8 +71,8 @@ impl Channel {
             return;
         }
         self.wait();
-        let (services, headers, bearer) =
-            (desk.services.clone(), desk.headers.clone(), self.bearer.clone());
+        let (services, headers) = desk.parts();
+        let bearer = self.bearer.clone();
         let (name, presence) = (self.name().to_owned(), self.rights.see.is_some());
         desk.works.start(self, async move {
             match private::read(&services, &bearer, &name, &headers, presence).await {
