@@ -2916,7 +2916,7 @@ begin
         format_type(y.oid, -1) as shown,
         -- char(n) is as long as it is
         format_type(y.oid, case when a.atttypid = y.oid and y.oid = 'bpchar'::regtype then a.atttypmod else -1 end)
-            || coalesce(format(' collate %I.%I', m.nspname, l.collname), '') as definition,
+            || case when l.oid is null then '' else format(' collate %I.%I', m.nspname, l.collname) end as definition,
         n.nspname,
         y.oid < 16384 as built_in,
         pg_has_role(c.relowner, s.nspowner, 'member') as trusted
@@ -3339,9 +3339,11 @@ CREATE FUNCTION rowcast._drop_sight(watch integer) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    execute format(
-        'drop function if exists rowcast.%I(text, text, jsonb, text[], text[], int[], int[], int[], int)',
-        '_sight_' || watch);
+    if to_regproc(format('rowcast._sight_%s', watch)) is not null then
+        execute format(
+            'drop function rowcast.%I(text, text, jsonb, text[], text[], int[], int[], int[], int)',
+            '_sight_' || watch);
+    end if;
 end
 $$;
 
@@ -4104,6 +4106,22 @@ $_$;
 
 COMMENT ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) IS 'The SQL that makes JSON of some columns of a row (null: those there are now), running no foreign code.';
 
+CREATE FUNCTION rowcast._sees_all(name text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when has_schema_privilege(c.relnamespace, 'usage')
+            and has_table_privilege(c.oid, 'select')
+            and not row_security_active(c.oid)
+        then c.relkind = 'r' and not c.relhassubclass
+    end
+    from pg_class c
+    where c.oid = to_regclass(name);
+$$;
+
+COMMENT ON FUNCTION rowcast._sees_all(name text) IS 'Null: the caller does not see every row of the table; true: and a ctid is one place in it.';
+
 CREATE FUNCTION rowcast._type(type oid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4277,29 +4295,61 @@ begin
     into parts
     from rowcast._equality_of(w.relation) e;
 
+    -- an older version's may have other names for its parameters, which nothing may replace
+    perform rowcast._drop_sight(w.id);
     if parts.n = 0 or parts.n <> cardinality(w.key_columns) then
-        perform rowcast._drop_sight(w.id);
         return;
     end if;
 
     execute format($template$
 create or replace function rowcast.%1$I(
-    role text, path text, keys jsonb, subs text[], claims text[], lists int[], firsts int[], wanted int[], budget int)
+    role text, path text, rows jsonb, subs text[], claims text[], lists int[], firsts int[], wanted int[], budget int)
 returns table (nth int, seen int[], state text, message text)
 language plpgsql
-volatile
+stable
 set search_path = pg_catalog, pg_temp
+set random_page_cost = 0.1
 as $sight$
 declare
     began timestamptz := clock_timestamp();
+    by_place boolean := rowcast._sees_all(%9$L);
+    all_numbers int[] := array(select generate_series(1, jsonb_array_length(rows)));
+    other int[];
+    gone int[];
+    last int := 0;
     list int[];
+    places tid[];
+    asked tid[];
+    found tid[];
     was text;
     %2$s
 begin
     select %3$s
     into %4$s
-    from jsonb_array_elements(keys) with ordinality rowcast_key (key, nth)
-    cross join lateral jsonb_to_record(rowcast_key.key) rowcast_row (%5$s);
+    from jsonb_array_elements(rows) with ordinality rowcast_key (row, nth)
+    cross join lateral jsonb_to_record(rowcast_key.row -> 'key') rowcast_row (%5$s);
+
+    nth := 0;
+    seen := all_numbers;
+    if by_place is not null then
+        select array_agg(f.ctid order by w.nth),
+            array_agg(w.nth) filter (where f.is_other),
+            array_agg(w.nth) filter (where f.ctid is null)
+        into places, other, gone
+        from unnest(all_numbers) w (nth)
+        left join lateral (
+            select rowcast_row.ctid, to_jsonb(rowcast_row) is distinct from rows -> (w.nth - 1) -> 'record' as is_other
+            from %6$s rowcast_row
+            where %8$s
+            limit 1
+        ) f on true;
+        seen := gone;
+        nth := -1;
+        return next;
+        seen := other;
+        nth := 0;
+    end if;
+    return next;
 
     was := set_config('role', role, true);
     was := set_config('request.jwt.claim.role', role, true);
@@ -4312,21 +4362,38 @@ begin
         seen := null;
         state := null;
         message := null;
-        list := wanted[firsts[lists[subject]]:firsts[lists[subject] + 1] - 1];
+        if lists[subject] <> last then
+            last := lists[subject];
+            list := wanted[firsts[last]:firsts[last + 1] - 1];
+            asked := case when by_place then array(select places[w.n] from unnest(list) w (n)) end;
+        end if;
         begin
             was := set_config('request.jwt.claim.sub', subs[subject], true);
             was := set_config('request.jwt.claims', claims[subject], true);
             was := set_config('search_path', path, true);
-            select pg_catalog.array_agg(w.nth)
-            into seen
-            from pg_catalog.unnest(list) w (nth)
-            cross join lateral (
-                select
+            if by_place then
+                select pg_catalog.array_agg(rowcast_row.ctid)
+                into found
                 from %6$s rowcast_row
-                where %8$s
-                limit 1
-            ) found;
+                where rowcast_row.ctid operator(pg_catalog.=) any (asked);
+            else
+                select pg_catalog.array_agg(w.nth)
+                into seen
+                from pg_catalog.unnest(list) w (nth)
+                cross join lateral (
+                    select
+                    from %6$s rowcast_row
+                    where %8$s
+                    limit 1
+                ) f;
+            end if;
             was := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+            if found is not null then
+                seen := array(
+                    select list[w.n]
+                    from unnest(asked) with ordinality w (place, n)
+                    where w.place = any (found));
+            end if;
         exception when others then
             seen := null;
             state := sqlstate;
@@ -4339,7 +4406,7 @@ end
 $sight$
 $template$,
         '_sight_' || w.id, parts.variables, parts.values, parts.targets, parts.columns, w.name,
-        replace(replace(w.name, '''', ''''''), '%', '%%'), parts.matches);
+        replace(replace(w.name, '''', ''''''), '%', '%%'), parts.matches, w.name);
 
     execute format('comment on function rowcast.%I%s is %L',
         '_sight_' || w.id, signature, 'Sight of ' || w.name || ', written by rowcast.watch(); do not edit, watch again.');
@@ -4986,7 +5053,7 @@ $$;
 
 COMMENT ON FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) IS 'As rowcast.sees(), of whole rows as they were: by the policies'' expressions, whether or not the rows are there.';
 
-CREATE FUNCTION rowcast.sees(watch integer, role text, keys jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) RETURNS TABLE(nth integer, seen integer[], state text, message text)
+CREATE FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) RETURNS TABLE(nth integer, seen integer[], state text, message text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -4999,11 +5066,11 @@ begin
 
     return query execute format(
         'select * from rowcast._sight_%s($1, $2, $3, $4, $5, $6, $7, $8, $9)', watch)
-    using role, rowcast._path_of(role), keys, subs, claims, lists, firsts, wanted, budget;
+    using role, rowcast._path_of(role), rows, subs, claims, lists, firsts, wanted, budget;
 end
 $_$;
 
-COMMENT ON FUNCTION rowcast.sees(watch integer, role text, keys jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) IS 'Which keys (numbers from 1 in `keys`) each subject sees now. Subject n asks for list lists[n]; list l is wanted[firsts[l] .. firsts[l + 1] - 1].';
+COMMENT ON FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) IS 'Which rows (numbers from 1 in `rows`, each {key, record}) each subject sees now. Subject n asks for list lists[n]; list l is wanted[firsts[l] .. firsts[l + 1] - 1].';
 
 CREATE FUNCTION rowcast.sync_publication(name text DEFAULT 'supabase_realtime'::text) RETURNS TABLE(relation text, done text, problem text)
     LANGUAGE plpgsql
@@ -6198,6 +6265,8 @@ REVOKE ALL ON FUNCTION rowcast._ring() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._sees_all(name text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._type(type oid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._write_capture(w rowcast.watches) FROM PUBLIC;
@@ -6234,7 +6303,7 @@ REVOKE ALL ON FUNCTION rowcast.prune(keep interval, batch integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION rowcast.sees(watch integer, role text, keys jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.sync_publication(name text) FROM PUBLIC;
 
