@@ -4228,6 +4228,10 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
+set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set bytea_output = 'hex'
+set extra_float_digits = 1
 as $capture$
 begin
     if tg_op = 'INSERT' then
@@ -4554,7 +4558,9 @@ begin
         if base.built_in then
             execute format('select to_jsonb(%L::%s)', value, cast_to) into canonical;
         elsif operator = 'in' then
-            execute format('select to_jsonb(array(select format(''%%s'', x) from unnest(%L::%s) x))', value, cast_to)
+            execute format(
+                'select to_jsonb(array(select case when x is not null then format(''%%s'', x) end from unnest(%L::%s) x))',
+                value, cast_to)
             into canonical;
         else
             execute format('select to_jsonb(format(''%%s'', %L::%s))', value, cast_to) into canonical;
