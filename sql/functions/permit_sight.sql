@@ -11,13 +11,17 @@
 -- Where we see the whole table ourselves, the keys are looked up once, and each subject's query goes straight to the
 -- rows by their ctid: a third of the cost. The function is `stable`, so all its queries have the snapshot that
 -- the lookup had, in which those places hold. Else, and for partitions and children, each query goes by the key.
+-- A change may be judged long after it was made (a client that resumes). So with each key comes the row as the log
+-- has it, and rows that are not as they were are told apart in two more answers: number 0, those that are another
+-- by now, and -1, those that are gone; rowcast.saw() has the rest of the word on them. Where we do not see the
+-- whole table, all might be another.
 -- An error is that subject's alone. What was not come to within the budget is not in the answer: ask again.
 -- Policies see the search_path that sessions of the role have, ours is for what is written here.
 
 create or replace function rowcast.sees(
     watch int,
     role text,
-    keys jsonb,
+    rows jsonb,
     subs text[],
     claims text[],
     unused text[],
@@ -39,12 +43,12 @@ begin
 
     return query execute format(
         'select * from rowcast._sight_%s($1, $2, $3, $4, $5, $6, $7, $8, $9)', watch)
-    using role, rowcast._path_of(role), keys, subs, claims, lists, firsts, wanted, budget;
+    using role, rowcast._path_of(role), rows, subs, claims, lists, firsts, wanted, budget;
 end
 $$;
 
 comment on function rowcast.sees(int, text, jsonb, text[], text[], text[], int[], int[], int[], int) is
-    'Which keys (numbers from 1 in `keys`) each subject sees now. Subject n asks for list lists[n]; list l is '
+    'Which rows (numbers from 1 in `rows`, each {key, record}) each subject sees now. Subject n asks for list lists[n]; list l is '
     'wanted[firsts[l] .. firsts[l + 1] - 1].';
 
 create or replace function rowcast._refuse_subject(watch int, role text)
@@ -162,17 +166,18 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select c.relkind = 'r'
-        and not c.relhassubclass
-        and has_schema_privilege(c.relnamespace, 'usage')
-        and has_table_privilege(c.oid, 'select')
-        and not row_security_active(c.oid)
+    select case
+        when has_schema_privilege(c.relnamespace, 'usage')
+            and has_table_privilege(c.oid, 'select')
+            and not row_security_active(c.oid)
+        then c.relkind = 'r' and not c.relhassubclass
+    end
     from pg_class c
     where c.oid = to_regclass(name);
 $$;
 
 comment on function rowcast._sees_all(text) is
-    'Whether the caller sees every row of a table, and all of them have their place in it alone.';
+    'Null: the caller does not see every row of the table; true: and a ctid is one place in it.';
 
 create or replace function rowcast._write_sight(w rowcast.watches)
 returns void
@@ -196,14 +201,15 @@ begin
     into parts
     from rowcast._equality_of(w.relation) e;
 
+    -- an older version's may have other names for its parameters, which nothing may replace
+    perform rowcast._drop_sight(w.id);
     if parts.n = 0 or parts.n <> cardinality(w.key_columns) then
-        perform rowcast._drop_sight(w.id);
         return;
     end if;
 
     execute format($template$
 create or replace function rowcast.%1$I(
-    role text, path text, keys jsonb, subs text[], claims text[], lists int[], firsts int[], wanted int[], budget int)
+    role text, path text, rows jsonb, subs text[], claims text[], lists int[], firsts int[], wanted int[], budget int)
 returns table (nth int, seen int[], state text, message text)
 language plpgsql
 stable
@@ -213,6 +219,9 @@ as $sight$
 declare
     began timestamptz := clock_timestamp();
     by_place boolean := rowcast._sees_all(%9$L);
+    all_numbers int[] := array(select generate_series(1, jsonb_array_length(rows)));
+    other int[];
+    gone int[];
     last int := 0;
     list int[];
     places tid[];
@@ -223,20 +232,30 @@ declare
 begin
     select %3$s
     into %4$s
-    from jsonb_array_elements(keys) with ordinality rowcast_key (key, nth)
-    cross join lateral jsonb_to_record(rowcast_key.key) rowcast_row (%5$s);
+    from jsonb_array_elements(rows) with ordinality rowcast_key (row, nth)
+    cross join lateral jsonb_to_record(rowcast_key.row -> 'key') rowcast_row (%5$s);
 
-    if by_place then
-        select array_agg(f.ctid order by w.nth)
-        into places
-        from generate_series(1, jsonb_array_length(keys)) w (nth)
+    nth := 0;
+    seen := all_numbers;
+    if by_place is not null then
+        select array_agg(f.ctid order by w.nth),
+            array_agg(w.nth) filter (where f.is_other),
+            array_agg(w.nth) filter (where f.ctid is null)
+        into places, other, gone
+        from unnest(all_numbers) w (nth)
         left join lateral (
-            select rowcast_row.ctid
+            select rowcast_row.ctid, to_jsonb(rowcast_row) is distinct from rows -> (w.nth - 1) -> 'record' as is_other
             from %6$s rowcast_row
             where %8$s
             limit 1
         ) f on true;
+        seen := gone;
+        nth := -1;
+        return next;
+        seen := other;
+        nth := 0;
     end if;
+    return next;
 
     was := set_config('role', role, true);
     was := set_config('request.jwt.claim.role', role, true);

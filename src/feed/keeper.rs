@@ -30,7 +30,7 @@ const PUBLICATIONS_EVERY: Duration = Duration::from_secs(10);
 /// Partitions are made days ahead.
 const MESSAGES_EVERY: Duration = Duration::from_secs(600);
 /// How long broadcasts from SQL can be replayed, in hours.
-const MESSAGES_KEPT: f64 = 72.0;
+const MESSAGES_KEPT: i32 = 72;
 
 /// What the keeper works with; `run` is its life.
 #[derive(Clone)]
@@ -167,7 +167,7 @@ impl Keeper {
         let mut tick = every(MESSAGES_EVERY);
         loop {
             tick.tick().await;
-            let sql = "select rowcast.keep_messages(make_interval(secs => $1 * 3600))";
+            let sql = "select rowcast.keep_messages(make_interval(hours => $1))";
             if let Err(error) = self.pool.execute(sql, &[&MESSAGES_KEPT]).await {
                 error.log("keeping the partitions of realtime.messages");
             }

@@ -4110,16 +4110,17 @@ CREATE FUNCTION rowcast._sees_all(name text) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select c.relkind = 'r'
-        and not c.relhassubclass
-        and has_schema_privilege(c.relnamespace, 'usage')
-        and has_table_privilege(c.oid, 'select')
-        and not row_security_active(c.oid)
+    select case
+        when has_schema_privilege(c.relnamespace, 'usage')
+            and has_table_privilege(c.oid, 'select')
+            and not row_security_active(c.oid)
+        then c.relkind = 'r' and not c.relhassubclass
+    end
     from pg_class c
     where c.oid = to_regclass(name);
 $$;
 
-COMMENT ON FUNCTION rowcast._sees_all(name text) IS 'Whether the caller sees every row of a table, and all of them have their place in it alone.';
+COMMENT ON FUNCTION rowcast._sees_all(name text) IS 'Null: the caller does not see every row of the table; true: and a ctid is one place in it.';
 
 CREATE FUNCTION rowcast._type(type oid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -4298,14 +4299,15 @@ begin
     into parts
     from rowcast._equality_of(w.relation) e;
 
+    -- an older version's may have other names for its parameters, which nothing may replace
+    perform rowcast._drop_sight(w.id);
     if parts.n = 0 or parts.n <> cardinality(w.key_columns) then
-        perform rowcast._drop_sight(w.id);
         return;
     end if;
 
     execute format($template$
 create or replace function rowcast.%1$I(
-    role text, path text, keys jsonb, subs text[], claims text[], lists int[], firsts int[], wanted int[], budget int)
+    role text, path text, rows jsonb, subs text[], claims text[], lists int[], firsts int[], wanted int[], budget int)
 returns table (nth int, seen int[], state text, message text)
 language plpgsql
 stable
@@ -4315,6 +4317,9 @@ as $sight$
 declare
     began timestamptz := clock_timestamp();
     by_place boolean := rowcast._sees_all(%9$L);
+    all_numbers int[] := array(select generate_series(1, jsonb_array_length(rows)));
+    other int[];
+    gone int[];
     last int := 0;
     list int[];
     places tid[];
@@ -4325,20 +4330,30 @@ declare
 begin
     select %3$s
     into %4$s
-    from jsonb_array_elements(keys) with ordinality rowcast_key (key, nth)
-    cross join lateral jsonb_to_record(rowcast_key.key) rowcast_row (%5$s);
+    from jsonb_array_elements(rows) with ordinality rowcast_key (row, nth)
+    cross join lateral jsonb_to_record(rowcast_key.row -> 'key') rowcast_row (%5$s);
 
-    if by_place then
-        select array_agg(f.ctid order by w.nth)
-        into places
-        from generate_series(1, jsonb_array_length(keys)) w (nth)
+    nth := 0;
+    seen := all_numbers;
+    if by_place is not null then
+        select array_agg(f.ctid order by w.nth),
+            array_agg(w.nth) filter (where f.is_other),
+            array_agg(w.nth) filter (where f.ctid is null)
+        into places, other, gone
+        from unnest(all_numbers) w (nth)
         left join lateral (
-            select rowcast_row.ctid
+            select rowcast_row.ctid, to_jsonb(rowcast_row) is distinct from rows -> (w.nth - 1) -> 'record' as is_other
             from %6$s rowcast_row
             where %8$s
             limit 1
         ) f on true;
+        seen := gone;
+        nth := -1;
+        return next;
+        seen := other;
+        nth := 0;
     end if;
+    return next;
 
     was := set_config('role', role, true);
     was := set_config('request.jwt.claim.role', role, true);
@@ -5044,7 +5059,7 @@ $$;
 
 COMMENT ON FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) IS 'As rowcast.sees(), of whole rows as they were: by the policies'' expressions, whether or not the rows are there.';
 
-CREATE FUNCTION rowcast.sees(watch integer, role text, keys jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) RETURNS TABLE(nth integer, seen integer[], state text, message text)
+CREATE FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) RETURNS TABLE(nth integer, seen integer[], state text, message text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -5057,11 +5072,11 @@ begin
 
     return query execute format(
         'select * from rowcast._sight_%s($1, $2, $3, $4, $5, $6, $7, $8, $9)', watch)
-    using role, rowcast._path_of(role), keys, subs, claims, lists, firsts, wanted, budget;
+    using role, rowcast._path_of(role), rows, subs, claims, lists, firsts, wanted, budget;
 end
 $_$;
 
-COMMENT ON FUNCTION rowcast.sees(watch integer, role text, keys jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) IS 'Which keys (numbers from 1 in `keys`) each subject sees now. Subject n asks for list lists[n]; list l is wanted[firsts[l] .. firsts[l + 1] - 1].';
+COMMENT ON FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) IS 'Which rows (numbers from 1 in `rows`, each {key, record}) each subject sees now. Subject n asks for list lists[n]; list l is wanted[firsts[l] .. firsts[l + 1] - 1].';
 
 CREATE FUNCTION rowcast.sync_publication(name text DEFAULT 'supabase_realtime'::text) RETURNS TABLE(relation text, done text, problem text)
     LANGUAGE plpgsql
@@ -6294,7 +6309,7 @@ REVOKE ALL ON FUNCTION rowcast.prune(keep interval, batch integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION rowcast.sees(watch integer, role text, keys jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.sync_publication(name text) FROM PUBLIC;
 

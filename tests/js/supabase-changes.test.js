@@ -5,6 +5,7 @@ import { createHmac } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 
 import { createClient } from "@supabase/supabase-js";
+import WebSocket from "ws";
 
 import { Inbox, Rowcast } from "./rowcast.js";
 
@@ -44,7 +45,7 @@ describe("supabase-js and changes of tables", { timeout: 180_000 }, () => {
   function connect(sub) {
     const auth = { persistSession: false, autoRefreshToken: false };
     const key = token("authenticated", { sub });
-    const client = createClient(rowcast.http, key, { auth, accessToken: async () => key });
+    const client = createClient(rowcast.http, key, { auth, realtime: { transport: WebSocket }, accessToken: async () => key });
     clients.push(client);
     return client;
   }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::{BufMut, BytesMut};
 
-use super::question::{Asker, Group};
+use super::question::{Asker, Fate, Finding, Group};
 use crate::{
     change::Json,
     db::{Pool, Row},
@@ -22,6 +22,15 @@ pub(super) struct Call {
     firsts: Vec<i32>,
     /// Numbers of rows, from 1.
     wanted: Vec<i32>,
+}
+
+/// The answer to a call.
+#[derive(Default)]
+pub(super) struct Answer {
+    /// For each asker; none for those that the budget did not reach.
+    found: Vec<Option<Found>>,
+    other: Vec<i32>,
+    gone: Vec<i32>,
 }
 
 /// What was found for one asker.
@@ -77,13 +86,13 @@ impl Call {
         (call, places)
     }
 
-    /// Asks the database; an answer for each asker, none for those that the budget did not reach.
+    /// Asks the database.
     pub(super) async fn run(
         &self,
         pool: &Pool,
         group: &Group,
         budget: i32,
-    ) -> Result<Vec<Option<Found>>, Trouble> {
+    ) -> Result<Answer, Trouble> {
         let lease = pool.raw().await.map_err(Trouble::Away)?;
         let [one, two, three] = [0, 1, 2].map(|nth| {
             let texts = self.askers.iter().filter_map(|asker| asker.texts().get(nth).copied());
@@ -107,14 +116,59 @@ impl Call {
         let answered = lease.query(&statement, &parameters).await.map_err(Trouble::from)?;
         // After an error the lease is dropped and with it the connection, whatever it was left in.
         lease.done();
-        let mut found: Vec<Option<Found>> = self.askers.iter().map(|_| None).collect();
+        let mut answer = Answer::default();
+        answer.found.resize_with(self.askers.len(), || None);
         for row in &answered {
-            let (nth, one) = read(row).map_err(Trouble::Away)?;
-            if let Some(place) = found.get_mut(nth) {
-                *place = Some(one);
+            answer.take(row).map_err(Trouble::Away)?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    /// What was found for an asker.
+    pub(super) fn of(&self, place: usize) -> Option<&Found> {
+        self.found.get(place).and_then(Option::as_ref)
+    }
+
+    /// What was found of rows by their numbers, where `seen` are those that are so.
+    pub(super) fn findings(&self, numbers: &[i32], seen: &[i32]) -> Vec<Finding> {
+        let has = |list: &[i32], number: &i32| list.binary_search(number).is_ok();
+        let of = |number| Finding {
+            is: has(seen, number),
+            row: if has(&self.gone, number) {
+                Fate::Gone
+            } else if has(&self.other, number) {
+                Fate::Other
+            } else {
+                Fate::Same
+            },
+        };
+        numbers.iter().map(of).collect()
+    }
+
+    /// Takes a row: 0 and -1 are about rows that are not as they were, the others about askers.
+    fn take(&mut self, row: &Row) -> Result<()> {
+        let nth: i32 = row.try_get(0)?;
+        let mut seen = row.try_get::<_, Option<Vec<i32>>>(1)?.unwrap_or_default();
+        seen.sort_unstable();
+        match usize::try_from(nth).ok().map(|nth| nth.checked_sub(1)) {
+            None => self.gone = seen,
+            Some(None) => self.other = seen,
+            Some(Some(place)) => {
+                let found = match row.try_get::<_, Option<String>>(2)? {
+                    Some(state) => {
+                        let message: Option<String> = row.try_get(3)?;
+                        Found::Failed(state, message.unwrap_or_default())
+                    }
+                    None => Found::Rows(seen),
+                };
+                if let Some(of) = self.found.get_mut(place) {
+                    *of = Some(found);
+                }
             }
         }
-        Ok(found)
+        Ok(())
     }
 }
 
@@ -143,26 +197,6 @@ impl From<tokio_postgres::Error> for Trouble {
             code => Self::Broken(code.to_owned(), raised.message().to_owned()),
         }
     }
-}
-
-fn read(row: &Row) -> Result<(usize, Found)> {
-    let nth: i32 = row.try_get(0)?;
-    let place = usize::try_from(nth).ok().and_then(|nth| nth.checked_sub(1));
-    let place = place.ok_or_else(|| Error::internal("an answer to nobody"))?;
-    let state: Option<String> = row.try_get(2)?;
-    Ok((
-        place,
-        match state {
-            Some(state) => {
-                Found::Failed(state, row.try_get::<_, Option<String>>(3)?.unwrap_or_default())
-            }
-            None => {
-                let mut seen = row.try_get::<_, Option<Vec<i32>>>(1)?.unwrap_or_default();
-                seen.sort_unstable();
-                Found::Rows(seen)
-            }
-        },
-    ))
 }
 
 /// Splices rows into one JSON array.

@@ -9,8 +9,8 @@ use std::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    call::{Call, Found, Trouble},
-    question::{Asker, Group, Question, What},
+    call::{Answer, Call, Found, Trouble},
+    question::{Asker, Fate, Finding, Group, Question, What},
     queue::Queue,
 };
 use crate::{
@@ -33,6 +33,9 @@ const STRIKES: u32 = 3;
 const LEFT_OUT: Duration = Duration::from_secs(10);
 /// How often the log hears of one group's failures.
 const LOGGED_EVERY: Duration = Duration::from_secs(10);
+
+/// Of a table that is not watched any more.
+const NOTHING: Finding = Finding { is: false, row: Fate::Same };
 
 /// Answers questions for as long as it runs.
 pub(super) struct Judge {
@@ -71,14 +74,14 @@ impl Judge {
             let asked = left.iter().map(|question| (&question.asker, &*question.rows));
             let (call, places) = Call::of(asked);
             match self.ask(group, &call).await {
-                Ok(found) => left = self.tell(group, left, &places, &found),
+                Ok(answer) => left = self.tell(group, left, &places, &answer),
                 Err(Ended::InTrouble(Trouble::Away(error))) => {
                     error.log("asking who may see changes");
                     return refuse(left, || Error::new(error.kind, error.message.clone()));
                 }
                 Err(Ended::InTrouble(Trouble::Gone)) => {
                     return left.into_iter().for_each(|question| {
-                        let none = vec![false; question.rows.len()];
+                        let none = vec![NOTHING; question.rows.len()];
                         question.answer(Ok(none));
                     });
                 }
@@ -98,14 +101,13 @@ impl Judge {
         group: &Group,
         questions: Vec<Question>,
         places: &[(usize, Vec<i32>)],
-        found: &[Option<Found>],
+        answer: &Answer,
     ) -> Vec<Question> {
         let mut left = Vec::new();
         for (question, (place, numbers)) in questions.into_iter().zip(places) {
-            match found.get(*place).and_then(Option::as_ref) {
+            match answer.of(*place) {
                 Some(Found::Rows(seen)) => {
-                    let is = |number: &i32| seen.binary_search(number).is_ok();
-                    question.answer(Ok(numbers.iter().map(is).collect()));
+                    question.answer(Ok(answer.findings(numbers, seen)));
                 }
                 Some(Found::Failed(state, message)) => {
                     question.answer(Err(self.failed(group, state, message)));
@@ -166,12 +168,12 @@ impl Judge {
         false
     }
 
-    async fn few(&self, group: &Group, asker: &Asker, rows: &[Json]) -> Result<Vec<bool>> {
+    async fn few(&self, group: &Group, asker: &Asker, rows: &[Json]) -> Result<Vec<Finding>> {
         let (call, places) = Call::of([(asker, rows)].into_iter());
-        let found = match self.ask(group, &call).await {
-            Ok(mut found) => found.pop().flatten(),
+        let answer = match self.ask(group, &call).await {
+            Ok(answer) => answer,
             Err(Ended::TooLate) => return Err(too_slow(group)),
-            Err(Ended::InTrouble(Trouble::Gone)) => return Ok(vec![false; rows.len()]),
+            Err(Ended::InTrouble(Trouble::Gone)) => return Ok(vec![NOTHING; rows.len()]),
             Err(Ended::InTrouble(Trouble::Away(error) | Trouble::Refused(error))) => {
                 return Err(error);
             }
@@ -180,19 +182,17 @@ impl Judge {
             }
         };
         let numbers = places.into_iter().next().map(|(_, numbers)| numbers).unwrap_or_default();
-        match found {
-            Some(Found::Rows(seen)) => {
-                Ok(numbers.iter().map(|number| seen.binary_search(number).is_ok()).collect())
-            }
-            Some(Found::Failed(state, message)) => Err(self.failed(group, &state, &message)),
+        match answer.of(0) {
+            Some(Found::Rows(seen)) => Ok(answer.findings(&numbers, seen)),
+            Some(Found::Failed(state, message)) => Err(self.failed(group, state, message)),
             None => Err(Error::internal("a statement for one asker gave no answer")),
         }
     }
 
     /// Runs a statement; one that takes too long is cancelled and its connection closed.
-    async fn ask(&self, group: &Group, call: &Call) -> Result<Vec<Option<Found>>, Ended> {
+    async fn ask(&self, group: &Group, call: &Call) -> Result<Answer, Ended> {
         match timeout(DEADLINE, call.run(&self.pool, group, BUDGET_MS)).await {
-            Ok(Ok(found)) => Ok(found),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(Trouble::Broken(state, _))) if state == "57014" => Err(Ended::TooLate),
             Ok(Err(trouble)) => Err(Ended::InTrouble(trouble)),
             Err(_) => Err(Ended::TooLate),

@@ -62,16 +62,36 @@ impl Asker {
     }
 }
 
+/// What was found of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// It is so.
+    pub(super) is: bool,
+    /// What has become of the row since its change.
+    pub(super) row: Fate,
+}
+
+/// What has become of a row since its change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is as the change left it.
+    Same,
+    /// It is another by now, or may be.
+    Other,
+    /// It is gone.
+    Gone,
+}
+
 /// A question in the queue; dropping it unanswered tells the one who asked.
 pub(super) struct Question {
     pub(super) asker: Asker,
     pub(super) rows: Vec<Json>,
-    pub(super) back: oneshot::Sender<Result<Vec<bool>>>,
+    pub(super) back: oneshot::Sender<Result<Vec<Finding>>>,
     pub(super) _place: OwnedSemaphorePermit,
 }
 
 impl Question {
-    pub(super) fn answer(self, answer: Result<Vec<bool>>) {
+    pub(super) fn answer(self, answer: Result<Vec<Finding>>) {
         let _ = self.back.send(answer);
     }
 

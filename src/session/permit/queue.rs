@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use super::question::{Asker, Group, Question};
+use super::question::{Asker, Finding, Group, Question};
 use crate::{
     change::Json,
     error::{Error, Result},
@@ -55,7 +55,7 @@ impl Queue {
         group: Group,
         asker: Asker,
         rows: Vec<Json>,
-    ) -> Result<oneshot::Receiver<Result<Vec<bool>>>> {
+    ) -> Result<oneshot::Receiver<Result<Vec<Finding>>>> {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(Error::internal)?;
         let (back, answer) = oneshot::channel();
         {

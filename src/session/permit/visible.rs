@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::{
     Asked, Permit, Subject, Table,
-    question::{Asker, Group, What},
+    question::{Asker, Fate, Finding, Group, What},
     writable,
 };
 use crate::{
@@ -21,8 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 impl Permit {
     /// Which of these changes the subject may see, in order.
     ///
-    /// Rows that are there are judged as they are now, under the subject's role and claims. A deleted row is judged by
-    /// the policies on what it was, where the log has all of it; else whoever may read the key learns that it went.
+    /// A row that is as its change left it is judged as it is, under the subject's role and claims. One that is another by
+    /// now must be seen now, and the policies must hold for what the log has of it; one that is gone goes by the log
+    /// alone, where that has all of it. Of other deletions whoever may read the key learns.
     /// An error is about this subject and this table only.
     pub async fn visible(
         &self,
@@ -34,23 +35,33 @@ impl Permit {
             return Ok(vec![table.is_readable(); changes.len()]);
         }
         let mut visible = vec![true; changes.len()];
-        let (mut now, mut before) = (Vec::new(), Vec::new());
+        let (mut now, mut then) = (Vec::new(), Vec::new());
         for (place, delivery) in changes.iter().enumerate() {
             let change = &delivery.change;
             match (change.op, &change.key) {
                 (Op::Truncate, _) => {}
-                (Op::Delete, _) => before.extend(whole(table, change).map(|row| (place, row))),
-                (_, Some(key)) => now.push((place, key.clone())),
+                (Op::Delete, _) => then.extend(whole(table, change).map(|row| (place, row))),
+                (_, Some(_)) => now.push((place, row(delivery))),
                 (_, None) => visible[place] = false,
             }
         }
         let who = Asker::Subject(who.clone());
-        for (what, asked) in [(What::Sees, now), (What::Saw, before)] {
-            let (places, rows): (Vec<usize>, Vec<Json>) = asked.into_iter().unzip();
-            let answers = self.ask(what, &who, table, rows).await?;
-            for (place, is) in places.into_iter().zip(answers) {
-                visible[place] = is;
+        let (places, rows): (Vec<usize>, Vec<Json>) = now.into_iter().unzip();
+        for (place, found) in places.into_iter().zip(self.ask(What::Sees, &who, table, rows).await?)
+        {
+            let record = changes[place].change.record.clone().filter(|_| table.is_whole);
+            visible[place] = match (found.row, &record) {
+                (Fate::Gone, record) => record.is_some(),
+                (Fate::Same | Fate::Other, _) => found.is,
+            };
+            if found.row != Fate::Same && visible[place] {
+                then.extend(record.map(|record| (place, record)));
             }
+        }
+        let (places, rows): (Vec<usize>, Vec<Json>) = then.into_iter().unzip();
+        for (place, found) in places.into_iter().zip(self.ask(What::Saw, &who, table, rows).await?)
+        {
+            visible[place] = found.is;
         }
         Ok(visible)
     }
@@ -70,7 +81,8 @@ impl Permit {
         let asked = rows.iter().flatten().cloned().collect();
         let who = Asker::Subject(who.clone());
         let mut answers = self.ask(What::Saw, &who, table, asked).await?.into_iter();
-        Ok(rows.iter().map(|row| row.is_some() && answers.next().unwrap_or(false)).collect())
+        let mut is = || answers.next().is_some_and(|found| found.is);
+        Ok(rows.iter().map(|row| row.is_some() && is()).collect())
     }
 
     /// For which of these records a condition holds, as the database has it; NULL does not match.
@@ -81,7 +93,8 @@ impl Permit {
         records: &[Json],
     ) -> Result<Vec<bool>> {
         let condition = Asker::Condition(Arc::new(condition.clone()));
-        self.ask(What::Matches, &condition, table, records.to_vec()).await
+        let found = self.ask(What::Matches, &condition, table, records.to_vec()).await?;
+        Ok(found.into_iter().map(|found| found.is).collect())
     }
 
     async fn ask(
@@ -90,7 +103,7 @@ impl Permit {
         asker: &Asker,
         table: &Table,
         rows: Vec<Json>,
-    ) -> Result<Vec<bool>> {
+    ) -> Result<Vec<Finding>> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -115,6 +128,17 @@ impl Permit {
             Err(Error::new(Kind::Timeout, message))
         })
     }
+}
+
+/// A change's key and record, put together once for all who ask.
+fn row(delivery: &Delivery) -> Json {
+    let made = delivery.memo("permit", || {
+        let text = |json: &Option<Json>| json.as_ref().map_or("null", Json::as_str).to_owned();
+        let Change { key, record, .. } = &delivery.change;
+        let text = format!(r#"{{"key":{},"record":{}}}"#, text(key), text(record));
+        Json::from_database(text.into())
+    });
+    Option::clone(&made).unwrap_or_else(|| unreachable!("it was made of text"))
 }
 
 /// The row as it was, where the log has more of it than its key.

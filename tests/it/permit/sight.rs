@@ -76,9 +76,10 @@ async fn each_subject_sees_its_own_rows_as_they_are_now() {
     );
     client.batch_execute(&insert).await.expect("rows");
     let all = changes(&client, "public.todos").await;
-    // Three insertions, an update, a deletion, of which the key alone is told.
-    assert_eq!(seen(&permit, &user(ADA), &all).await, [true, false, true, true, true]);
-    assert_eq!(seen(&permit, &user(BOB), &all).await, [false, false, false, false, true]);
+    // Three insertions, an update, a deletion, of which the key alone is told. The second row is gone, and Bob could see
+    // it; the third is Ada's by now, and was not as it was inserted.
+    assert_eq!(seen(&permit, &user(ADA), &all).await, [true, false, false, true, true]);
+    assert_eq!(seen(&permit, &user(BOB), &all).await, [false, true, false, false, true]);
     let anon = subject("anon", json!({}));
     assert_eq!(seen(&permit, &anon, &all).await, [false, false, false, false, true]);
     let service = subject("service_role", json!({}));
@@ -114,6 +115,28 @@ async fn deleted_rows_are_judged_by_the_policies_where_the_log_has_them_whole() 
     assert!(table.shows_deleted());
     let was = permit.was_visible(&who, &table, &all[2..5]).await.expect("judged");
     assert_eq!(was, [false, false, true]);
+}
+
+#[tokio::test]
+async fn what_a_row_was_is_not_told_to_those_who_see_what_it_is_now() {
+    let (database, permit) = start().await;
+    let client = database.client().await;
+    client.batch_execute(TODOS).await.expect("a table");
+    for grown in ["", "alter table public.todos add column more int default 1;"] {
+        let sql = format!(
+            "{grown} insert into public.todos values (1, 'a', '{ADA}', 'a secret');
+             update public.todos set owner = '{BOB}', body = 'clean';"
+        );
+        client.batch_execute(&sql).await.expect("rows");
+        let all = changes(&client, "public.todos").await;
+        assert_eq!(seen(&permit, &user(BOB), &all).await, [false, true], "the secret was not his");
+        assert_eq!(seen(&permit, &user(ADA), &all).await, [false, false], "not hers any more");
+        client.batch_execute("delete from public.todos").await.expect("gone");
+        let all = changes(&client, "public.todos").await;
+        assert_eq!(seen(&permit, &user(ADA), &all).await, [true, false, true], "it was hers");
+        assert_eq!(seen(&permit, &user(BOB), &all).await, [false, true, true]);
+        client.batch_execute("delete from rowcast.changes").await.expect("a fresh log");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
+use serde_json::value::RawValue;
+
 use super::{decimal, grammar::Condition, like::Pattern};
 use crate::{
     change::Json,
@@ -115,14 +117,10 @@ impl Test {
         let asked = condition.asked();
         let value = match asked.operator {
             Operator::In => {
-                let values: Vec<Box<serde_json::value::RawValue>> =
-                    canonical.read().map_err(Error::internal)?;
-                let has_null = values.iter().any(|value| value.get() == "null");
-                let values = values.iter().map(|value| value.get().into());
-                Value::Many {
-                    values: values.filter(|value: &Box<str>| &**value != "null").collect(),
-                    has_null,
-                }
+                let all: Vec<Box<RawValue>> = canonical.read().map_err(Error::internal)?;
+                let texts = all.iter().map(|value| value.get()).filter(|text| *text != "null");
+                let values: Vec<Box<str>> = texts.map(Box::from).collect();
+                Value::Many { has_null: values.len() < all.len(), values }
             }
             Operator::Like | Operator::Ilike => Value::Pattern(Pattern::read(&fold(&asked))),
             Operator::Is => Value::Is(match &*asked.value {

@@ -84,6 +84,10 @@ impl Place {
             return true;
         }
         let was = std::mem::replace(&mut self.table, Arc::clone(table));
-        self.watches.iter_mut().fold(true, |good, watch| watch.refresh(&was, table) && good)
+        let mut good = true;
+        for watch in &mut self.watches {
+            good &= watch.refresh(&was, table);
+        }
+        good
     }
 }

@@ -34,6 +34,9 @@ impl Side {
 /// A change, a row of it, a watch, and a test of that.
 type Question = (usize, Side, usize, (usize, usize));
 
+/// The records on which the database has to say something, by watch and test.
+type Open = HashMap<(usize, (usize, usize)), Vec<(Question, Json)>>;
+
 /// Sifts changes of one table for one subject; the payloads are in the order of the changes.
 pub(super) async fn sift(
     permit: &Permit,
@@ -76,7 +79,7 @@ impl<'a> Sifting<'a> {
 
     /// Has the database answer what cannot be decided here: one question for all records of a test.
     async fn ask(&mut self, permit: &Permit) -> Result<()> {
-        let mut questions: HashMap<(usize, (usize, usize)), Vec<(Question, Json)>> = HashMap::new();
+        let mut questions = Open::new();
         for (nth, change) in self.changes.iter().enumerate() {
             for (mth, watch) in self.place.watches.iter().enumerate() {
                 for side in self.sides(change.change.op, watch) {
