@@ -31,8 +31,12 @@ impl Permit {
         table: &Table,
         changes: &[Arc<Delivery>],
     ) -> Result<Vec<bool>> {
-        if !table.row_security || !table.key_is_readable() {
+        if !table.row_security {
             return Ok(vec![table.is_readable(); changes.len()]);
+        }
+        // Without a key nothing can be judged, and what is not judged is not told.
+        if !table.key_is_readable() {
+            return Ok(vec![false; changes.len()]);
         }
         let mut visible = vec![true; changes.len()];
         let (mut now, mut then) = (Vec::new(), Vec::new());
@@ -75,8 +79,11 @@ impl Permit {
     ) -> Result<Vec<bool>> {
         let rows = changes.iter().map(|delivery| whole(table, &delivery.change));
         let rows: Vec<Option<Json>> = rows.collect();
-        if !table.row_security || !table.key_is_readable() {
+        if !table.row_security {
             return Ok(rows.iter().map(|row| row.is_some() && table.is_readable()).collect());
+        }
+        if !table.key_is_readable() {
+            return Ok(vec![false; changes.len()]);
         }
         let asked = rows.iter().flatten().cloned().collect();
         let who = Asker::Subject(who.clone());

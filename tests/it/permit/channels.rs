@@ -1,9 +1,15 @@
 //! Private channels: what the policies of realtime.messages allow, found out without a trace.
 
-use rowcast::session::permit::Rights;
+use std::time::Duration;
+
+use rowcast::{
+    db::Pool,
+    session::{Permit, permit::Rights},
+};
 use serde_json::json;
 
 use super::{start, subject, user};
+use crate::harness::Database;
 
 const POLICIES: &str = "
     create policy hear on realtime.messages for select to authenticated
@@ -48,13 +54,21 @@ async fn policies_say_who_hears_and_who_speaks() {
 
 #[tokio::test]
 async fn without_policies_nobody_hears_and_rights_do_not_stay_behind() {
-    let (database, permit) = start().await;
+    let database = Database::new().await;
+    // The permit's only connection is the one that is looked at afterwards.
+    let pool = Pool::new(&database.target(), 1, Duration::from_secs(30), database.lifecycle());
+    let permit = Permit::start(pool.clone(), database.lifecycle());
+    let before: i32 = pool.value("select pg_backend_pid()", &[]).await.expect("asked");
     for _ in 0..8 {
         let rights = permit.may_read(&user("a"), "room:1", "{}", true).await.expect("asked");
         assert_eq!(rights, Rights::default());
         assert!(!permit.may_write(&user("a"), "room:1", "{}", "broadcast").await.expect("asked"));
     }
-    let pool = database.pool();
     let who: String = pool.value("select current_user::text", &[]).await.expect("asked");
-    assert_eq!(who, "rowcast_dev");
+    let claims: Option<String> = pool
+        .value("select nullif(current_setting('request.jwt.claims', true), '')", &[])
+        .await
+        .expect("asked");
+    let after: i32 = pool.value("select pg_backend_pid()", &[]).await.expect("asked");
+    assert_eq!((who.as_str(), claims, after), ("rowcast_dev", None, before));
 }

@@ -140,6 +140,27 @@ async fn what_a_row_was_is_not_told_to_those_who_see_what_it_is_now() {
 }
 
 #[tokio::test]
+async fn rows_without_a_key_are_not_told_where_row_security_applies() {
+    let (database, permit) = start().await;
+    let client = database.client().await;
+    let sql = format!(
+        "create table public.loose (owner uuid, body text);
+         alter table public.loose enable row level security;
+         grant select on public.loose to authenticated;
+         create policy own on public.loose for select to authenticated using (auth.uid() = owner);
+         select rowcast.watch('public.loose', identity => 'full');
+         insert into public.loose values ('{ADA}', 'a secret');
+         delete from public.loose;"
+    );
+    client.batch_execute(&sql).await.expect("rows");
+    let all = changes(&client, "public.loose").await;
+    assert_eq!(seen(&permit, &user(BOB), &all).await, [false, false]);
+    let who = user(BOB);
+    let table = permit.table(&who, "public.loose").await.expect("asked").expect("watched");
+    assert_eq!(permit.was_visible(&who, &table, &all).await.expect("judged"), [false, false]);
+}
+
+#[tokio::test]
 async fn odd_claims_refuse_their_subject_only() {
     let (database, permit) = start().await;
     let client = database.client().await;
@@ -213,6 +234,9 @@ async fn a_policy_that_sleeps_recurses_or_fails_is_its_subject_s_alone() {
     assert_eq!(odd_ones[0].0, Kind::Timeout, "{odd_ones:?}");
     assert!(odd_ones[1].1.contains("54001"), "{odd_ones:?}");
     assert_eq!(refusal(&permit, &odds[0], &all).await.0, Kind::Timeout, "left out for a while");
+    let reset = odd("reset");
+    let (odd_one, first) = tokio::join!(seen(&permit, &reset, &all), seen(&permit, &ada, &all));
+    assert_eq!((odd_one, first), (vec![false, true], vec![true, false]), "a role taken back");
     assert_eq!(seen(&permit, &ada, &all).await, [true, false]);
 }
 
