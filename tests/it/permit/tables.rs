@@ -1,6 +1,9 @@
 //! Watched tables as roles see them, and filter values as the database casts them.
 
-use rowcast::session::permit::{Asked, Operator};
+use rowcast::{
+    error::Kind,
+    session::permit::{Asked, Operator},
+};
 
 use super::{start, subject, user};
 
@@ -43,9 +46,10 @@ async fn a_role_sees_the_watched_tables_with_its_own_rights() {
     );
     assert_eq!((column("mood").base.kind, column("code").modifier), ('e', 7));
 
-    let owner = subject("rowcast_dev", serde_json::json!({}));
-    let ours = permit.tables(&owner, "public", "todos").await.expect("tables");
-    assert!(!ours[0].row_security, "the owner");
+    for role in ["rowcast_dev", "postgres", "none", "nobody at all"] {
+        let refused = permit.tables(&subject(role, serde_json::json!({})), "public", "todos").await;
+        assert_eq!(refused.expect_err("refused").kind, Kind::Forbidden, "{role}");
+    }
     assert!(permit.table(&ada, "public.nothing").await.expect("asked").is_none());
     assert!(permit.tables(&ada, "public", "nothing").await.expect("asked").is_empty());
 }
