@@ -11,6 +11,7 @@ use crate::{
     auth::Refusal,
     claims::Claims,
     config::Secret,
+    error::{Error, Kind},
     session::{Services, permit::Subject},
 };
 
@@ -39,6 +40,10 @@ pub(super) enum Denied {
     Fields,
     /// It is refused.
     Token(Refusal),
+    /// It was taken back.
+    Revoked,
+    /// Nobody could be asked whether it was taken back.
+    Away,
 }
 
 impl Bearer {
@@ -53,7 +58,20 @@ impl Bearer {
         if named.role.is_none_or(|role| role.is_empty()) {
             return Err(Denied::Fields);
         }
-        Ok(Self::new(claims, &token))
+        let bearer = Self::new(claims, &token);
+        bearer.stands(services).await.map(|()| bearer)
+    }
+
+    /// Looks whether the token was revoked meanwhile.
+    pub(super) async fn stands(&self, services: &Services) -> Result<(), Denied> {
+        match services.chat.is_revoked(&self.claims).await {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Denied::Revoked),
+            Err(error) => {
+                error.log("asking whether a token was revoked");
+                Err(Denied::Away)
+            }
+        }
     }
 
     fn new(claims: Claims, token: &str) -> Self {
@@ -93,12 +111,13 @@ impl Bearer {
 }
 
 impl Denied {
-    /// The words for a handshake that is refused.
-    pub(super) fn at_the_door(&self) -> String {
+    /// The refusal of a handshake.
+    pub(super) fn at_the_door(&self) -> Error {
         match self {
-            Self::NoKey => "API key is missing".to_owned(),
-            Self::Token(Refusal::Expired(_)) => "Token has expired".to_owned(),
-            other => other.words(),
+            Self::NoKey => Error::unauthorized("API key is missing"),
+            Self::Token(Refusal::Expired(_)) => Error::unauthorized("Token has expired"),
+            Self::Away => Error::new(Kind::Unavailable, self.words()),
+            other => Error::unauthorized(other.words()),
         }
     }
 
@@ -108,6 +127,7 @@ impl Denied {
             Self::Token(Refusal::Malformed(_)) => "MalformedJWT",
             Self::Token(Refusal::Unsigned) => "JwtSignatureError",
             Self::Token(Refusal::UnknownKey(_) | Refusal::NoKeys) => "JwtSignerError",
+            Self::Away => "UnableToConnectToProject",
             _ => "InvalidJWTToken",
         };
         format!("{code}: {}", self.words())
@@ -117,6 +137,10 @@ impl Denied {
     pub(super) fn words(&self) -> String {
         let refusal = match self {
             Self::NoKey => return "API key is missing".to_owned(),
+            Self::Revoked => return "Token has been revoked".to_owned(),
+            Self::Away => {
+                return "Realtime was unable to connect to the project database".to_owned();
+            }
             Self::Fields | Self::Token(Refusal::NoEnd) => {
                 return "Fields `role` and `exp` are required in JWT".to_owned();
             }

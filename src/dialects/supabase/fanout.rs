@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
+    bearer::Denied,
     channel::{Channel, Desk, Held},
     codec::{self, Push},
     join::Join,
@@ -118,6 +119,7 @@ impl Socket {
     fn forget(&mut self, name: &str) {
         if let Some(channel) = self.channels.remove(name) {
             self.follower.release(&channel.place);
+            self.unmind(channel.revocation());
         }
         if self.channels.is_empty() {
             self.idle = Instant::now();
@@ -132,6 +134,8 @@ impl Socket {
             return;
         }
         let mut desk = desk!(self, out);
+        let was = channel.bearer.claims.revocation.clone();
+        let is_new = matches!(&done.what, What::Joined(Ok(_)) | What::Renewed(Ok(_)));
         match done.what {
             What::Joined(Ok(opened)) => channel.opened(*opened, &mut desk),
             What::Joined(Err(reason)) => {
@@ -144,12 +148,28 @@ impl Socket {
             What::Allowed(extension, may) => channel.allowed(extension, may, &mut desk),
             What::Sees(may) => channel.sees(may, &mut desk),
             What::Checked => channel.go_on(&mut desk),
+            What::Stands => {}
+            What::Revoked(words) => channel.over = Some(words),
             What::Told(watching, told, outcome) => {
                 channel.told(watching, told, outcome, &mut desk);
             }
         }
         self.due = self.due.min(channel.check_at);
+        if is_new {
+            channel.revocation().into_iter().for_each(|topic| self.follower.hold(topic));
+            channel.look_again(&desk!(self, out));
+            self.unmind(was);
+        }
         self.end_if_over(&done.name, out);
+    }
+
+    /// Gives up a token's topic when no channel has the token any more.
+    fn unmind(&mut self, topic: Option<Topic>) {
+        let Some(topic) = topic else { return };
+        let mut held = self.channels.values().filter_map(Channel::revocation);
+        if !held.any(|one| one == topic) {
+            self.follower.release(&topic);
+        }
     }
 
     /// Gives what came from the hub to the channel that it is for.
@@ -186,6 +206,9 @@ impl Socket {
 
     fn change(&mut self, delivery: &Arc<Delivery>, out: &mut Vec<Frame>) {
         let change = &delivery.change;
+        if self.revoke(&change.topic, out) {
+            return;
+        }
         let mut desk = desk!(self, out);
         let Some(channel) = at(&mut self.channels, &change.topic) else { return };
         let had = |since: &crate::cursor::Position| since.has(change.xid, change.id, change.at);
@@ -196,6 +219,20 @@ impl Socket {
         if told.is_some() {
             channel.stored(&told, change.at, &mut desk);
         }
+    }
+
+    /// Ends the channels whose token was revoked; whether that is what the topic is about.
+    fn revoke(&mut self, topic: &Topic, out: &mut Vec<Frame>) -> bool {
+        let of = |channel: &&mut Channel| channel.revocation().as_ref() == Some(topic);
+        let mut ended = Vec::new();
+        for channel in self.channels.values_mut().filter(of) {
+            channel.over = Some(Denied::Revoked.words());
+            ended.push(channel.name().to_owned());
+        }
+        for name in &ended {
+            self.end_if_over(name, out);
+        }
+        !ended.is_empty()
     }
 
     /// Looks at what is due: tokens, and whether there has been a channel at all.

@@ -119,7 +119,10 @@ async fn open(
         Some(token) if !connection.is(token) => {
             Bearer::verify(&services, token).await.map_err(|denied| denied.reason())?
         }
-        _ => connection,
+        _ => {
+            connection.stands(&services).await.map_err(|denied| denied.reason())?;
+            connection
+        }
     };
     let ended = jiff::Timestamp::now().as_second() - bearer.claims.exp;
     if ended >= 0 {

@@ -65,7 +65,7 @@ async fn accept(services: Services, on_upgrade: Option<OnUpgrade>, ask: Ask) -> 
         Some(key) => Bearer::verify(&services, &key).await,
         None => Err(Denied::NoKey),
     };
-    let bearer = verified.map_err(|denied| Error::unauthorized(denied.at_the_door()))?;
+    let bearer = verified.map_err(|denied| denied.at_the_door())?;
     let headers = as_policies_see(&ask);
     let max_frame = services.settings.supabase.broadcast_limit + ENVELOPE;
     let socket = Socket::open(services.clone(), version, bearer, headers)?;

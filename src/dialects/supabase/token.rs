@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     bearer::{self, Bearer, Denied},
@@ -12,11 +12,11 @@ use super::{
     private,
     work::What,
 };
-use crate::{auth::Refusal, session::expiry};
+use crate::{auth::Refusal, session::expiry, topic::Topic};
 
 /// A token, and what its bearer may do, are looked at again after this, or when the token ends.
 const RECHECK: Duration = Duration::from_secs(300);
-/// While another question is open.
+/// While another question is open, or the database is away.
 const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
@@ -51,6 +51,28 @@ impl Channel {
                 Ok((bearer, rights))
             };
             What::Renewed(renewed.await)
+        });
+    }
+
+    /// Where it is told that the token was revoked.
+    pub(super) fn revocation(&self) -> Option<Topic> {
+        self.bearer.claims.revocation.clone()
+    }
+
+    /// Asks once more whether the token was revoked: from when it was asked first until now nobody listened.
+    pub(super) fn look_again(&self, desk: &Desk<'_>) {
+        if self.bearer.claims.jti.is_none() {
+            return;
+        }
+        let (services, bearer) = (desk.services.clone(), self.bearer.clone());
+        desk.works.start(self, async move {
+            loop {
+                match bearer.stands(&services).await {
+                    Ok(()) => return What::Stands,
+                    Err(Denied::Away) => sleep(AGAIN).await,
+                    Err(denied) => return What::Revoked(denied.words()),
+                }
+            }
         });
     }
 

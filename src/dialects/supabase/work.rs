@@ -38,6 +38,10 @@ pub(super) enum What {
     Sees(Option<bool>),
     /// Nothing new.
     Checked,
+    /// The token was not revoked.
+    Stands,
+    /// The token was revoked; the words for that.
+    Revoked(String),
     /// What came of the changes of tables; an error has lasted.
     Told(Box<Watching>, Vec<Told>, Result<()>),
 }
