@@ -8,7 +8,7 @@ use super::{
     bearer::Bearer,
     changes::{Changes, Said},
     channel::{Channel, Desk},
-    codec::{self, Ref},
+    codec::{self, Asked, Ref},
     work::What,
 };
 use crate::{error::Result, session::Frame};
@@ -112,12 +112,15 @@ impl Channel {
         for told in told {
             match told {
                 Told::Said(Said::Change(payload)) => {
-                    let (topic, none) = (&self.asked.topic, &Ref::NONE);
+                    let (Asked { join_ref, topic, .. }, none) = (&self.asked, &Ref::NONE);
+                    // With the ref the client drops what a joining before this one still sent: a cursor is of one joining.
+                    let join_ref =
+                        if self.join.options.get("cursor").is_some() { join_ref } else { none };
                     let (event, text) = match self.join.legacy {
                         true => (payload.event(), payload.data()),
                         false => ("postgres_changes", payload.text()),
                     };
-                    let body = codec::push(desk.version, none, none, topic, event, text);
+                    let body = codec::push(desk.version, join_ref, none, topic, event, text);
                     desk.out.push(Frame { at: Some(payload.at()), ..Frame::from(body) });
                 }
                 Told::Said(Said::Cursor(cursor)) => {
