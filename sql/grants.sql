@@ -9,6 +9,13 @@
 --     grant usage on all sequences in schema rowcast, chat to bridge;
 --     grant execute on all functions in schema rowcast, chat to bridge;
 --
+-- and, for the supabase dialect, what lets it act as the roles that tokens name and try out private channels
+-- (row security of other tables is judged without; where it may select all of them, faster):
+--
+--     grant anon, authenticated, service_role to bridge;
+--     grant usage on schema realtime to bridge;
+--     grant insert on realtime.messages to bridge; alter role bridge bypassrls;
+--
 -- A service that writes messages needs no right on the log, the triggers see to that:
 --
 --     grant usage on schema chat to service;

@@ -62,6 +62,50 @@ pub struct Config {
     /// Credits that a message costs in the `direct` dialect; users without a balance are not charged.
     #[arg(long, env = "ROWCAST_DIRECT_PRICE", default_value_t = 1)]
     pub direct_price: u32,
+
+    /// What the `supabase` dialect reads.
+    #[command(flatten)]
+    pub supabase: Supabase,
+}
+
+/// What the `supabase` dialect reads.
+#[derive(Debug, Clone, Args)]
+pub struct Supabase {
+    /// Opaque key that stands for the role `anon`, as `sb_publishable_…` does.
+    #[arg(long, env = "ROWCAST_PUBLISHABLE_KEY", hide_env_values = true)]
+    pub publishable_key: Option<Secret>,
+
+    /// Opaque key that stands for the role `service_role`, as `sb_secret_…` does.
+    #[arg(long, env = "ROWCAST_SECRET_KEY", hide_env_values = true)]
+    pub secret_key: Option<Secret>,
+
+    /// URL of a Supabase project whose /auth/v1, /rest/v1, /storage/v1, /functions/v1 and /graphql/v1 are served here, too.
+    #[arg(long, env = "ROWCAST_SUPABASE_UPSTREAM")]
+    pub supabase_upstream: Option<String>,
+
+    /// Refuse public channels.
+    #[arg(long, env = "ROWCAST_PRIVATE_ONLY", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub private_only: bool,
+
+    /// Channels that one socket may join.
+    #[arg(long, env = "ROWCAST_CHANNELS_PER_SOCKET", default_value_t = 100)]
+    pub channels_per_socket: usize,
+
+    /// Largest broadcast, in bytes of its payload.
+    #[arg(long, env = "ROWCAST_BROADCAST_LIMIT", default_value_t = 3_000_000)]
+    pub broadcast_limit: usize,
+
+    /// Channel joins per socket and second, and the burst allowed; a refused join counts tenfold.
+    #[arg(long, env = "ROWCAST_RATE_CHANNEL_JOINS", default_value = "100/200")]
+    pub rate_channel_joins: Rate,
+
+    /// Broadcasts per socket and second, and the burst allowed.
+    #[arg(long, env = "ROWCAST_RATE_BROADCASTS", default_value = "100/500")]
+    pub rate_broadcasts: Rate,
+
+    /// Presence calls per channel and second, and the burst allowed.
+    #[arg(long, env = "ROWCAST_RATE_PRESENCE", default_value = "5/30")]
+    pub rate_presence: Rate,
 }
 
 /// How to reach the database.

@@ -139,6 +139,17 @@ impl Position {
             || self.partial.as_ref().is_some_and(|(upto, last)| id <= *last && upto.sees(xid, at))
     }
 
+    /// Whether its holder has had all that the holder of `other` has. Not certain is no.
+    pub fn covers(&self, other: &Self) -> bool {
+        let within = self.base == other.base
+            && match (&self.partial, &other.partial) {
+                (_, None) => true,
+                (Some((upto, last)), Some((to, id))) => upto == to && last >= id,
+                (None, Some(_)) => false,
+            };
+        within || self.base.snapshot.covers(&other.furthest().snapshot)
+    }
+
     /// The furthest that anything in it goes.
     pub fn furthest(&self) -> &Mark {
         self.partial.as_ref().map_or(&self.base, |(upto, _)| upto)

@@ -42,6 +42,14 @@ pub const HTTP_REQUESTS_TOTAL: &str = "rowcast_http_requests_total";
 pub const PARKED_POLLS: &str = "rowcast_parked_polls";
 /// Topics that somebody holds.
 pub const TOPICS: &str = "rowcast_topics";
+/// Channels that clients have joined.
+pub const CHANNELS: &str = "rowcast_channels";
+/// Joins of channels that were refused, by reason.
+pub const JOINS_REFUSED_TOTAL: &str = "rowcast_joins_refused_total";
+/// Broadcasts of clients, by how they came.
+pub const BROADCASTS_TOTAL: &str = "rowcast_broadcasts_total";
+/// Frames of clients that no protocol knows, by dialect.
+pub const MALFORMED_FRAMES_TOTAL: &str = "rowcast_malformed_frames_total";
 
 /// Tells the recorder what each metric means.
 pub fn describe() {
@@ -78,4 +86,11 @@ pub fn describe() {
     describe_counter!(HTTP_REQUESTS_TOTAL, "HTTP requests, by status class.");
     describe_gauge!(PARKED_POLLS, "Polls that wait for a change.");
     describe_gauge!(TOPICS, "Topics that somebody holds.");
+    describe_gauge!(CHANNELS, "Channels that clients have joined.");
+    describe_counter!(JOINS_REFUSED_TOTAL, "Joins of channels that were refused, by reason.");
+    describe_counter!(BROADCASTS_TOTAL, "Broadcasts of clients, by how they came: socket, http.");
+    describe_counter!(
+        MALFORMED_FRAMES_TOTAL,
+        "Frames of clients that no protocol knows and that were dropped, by dialect."
+    );
 }

@@ -3,10 +3,12 @@
 
 mod bridge;
 mod fanout;
+mod filters;
 mod idle;
 mod inserts;
 mod latency;
 mod people;
+mod permits;
 mod polls;
 mod postgres;
 mod reads;
@@ -48,9 +50,10 @@ Measures Rowcast against its budgets and prints a table.
 usage: scripts/bench [--quick] [PART…]
 
   --quick   shorter rounds, two minutes at most
-  PART      only some of: inserts, latency, fanout, idle, polls, reads";
+  PART      only some of: inserts, latency, fanout, idle, polls, reads, permits, filters";
 
-const PARTS: [&str; 6] = ["inserts", "latency", "fanout", "idle", "polls", "reads"];
+const PARTS: [&str; 8] =
+    ["inserts", "latency", "fanout", "idle", "polls", "reads", "permits", "filters"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|one| one != "--bench").collect();
@@ -97,6 +100,12 @@ fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<()> {
     }
     if wanted("reads") {
         reads::measure(scale, &postgres, &mut table)?;
+    }
+    if wanted("permits") {
+        permits::measure(scale, &postgres, &mut table)?;
+    }
+    if wanted("filters") {
+        filters::measure(scale, &postgres, &mut table)?;
     }
     println!("{}", table.text(&postgres));
     Ok(())

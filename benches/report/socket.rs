@@ -16,17 +16,24 @@ pub(crate) const NEWS: &[u8] = br#"{"type":"new_message""#;
 pub(crate) struct Socket {
     stream: TcpStream,
     frames: Frames,
+    /// Frames that came with the handshake's answer.
+    early: usize,
 }
 
 impl Socket {
     /// Connects, says who it is and waits for the greeting.
     pub(crate) fn open(address: SocketAddr, token: &str) -> Result<Self> {
-        Self::open_at(address, "/ws", token)
+        let mut socket = Self::connect(address, "/ws", token)?;
+        let mut greeted = std::mem::take(&mut socket.early) > 0;
+        while !greeted {
+            socket.read(|_| greeted = true)?;
+        }
+        Ok(socket)
     }
 
     /// The same as a client of Socket.IO.
     pub(crate) fn open_io(address: SocketAddr, token: &str) -> Result<Self> {
-        let mut socket = Self::open_at(address, "/socket.io/?EIO=4&transport=websocket", token)?;
+        let mut socket = Self::connect(address, "/socket.io/?EIO=4&transport=websocket", token)?;
         // A client's frame is masked; a mask of zeros changes nothing.
         let mut connect = frame(b"40");
         let length = connect.get_mut(1).context("a frame has a length")?;
@@ -40,7 +47,8 @@ impl Socket {
         Ok(socket)
     }
 
-    fn open_at(address: SocketAddr, path: &str, token: &str) -> Result<Self> {
+    /// Connects to a path; nobody greets.
+    pub(crate) fn connect(address: SocketAddr, path: &str, token: &str) -> Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
@@ -63,13 +71,23 @@ impl Socket {
         if !head.starts_with(b"HTTP/1.1 101") {
             bail!("no WebSocket: {}", String::from_utf8_lossy(&[head, rest].concat()));
         }
-        let mut socket = Self { stream, frames: Frames::default() };
-        let mut greeted = false;
-        socket.frames.take(&rest, |_| greeted = true);
-        while !greeted {
-            socket.read(|_| greeted = true)?;
-        }
+        let mut socket = Self { stream, frames: Frames::default(), early: 0 };
+        let mut early = 0;
+        socket.frames.take(&rest, |_| early += 1);
+        socket.early = early;
         Ok(socket)
+    }
+
+    /// Sends a text. A mask of zeros leaves it as it is.
+    pub(crate) fn send(&mut self, text: &str) -> Result<()> {
+        let mut bytes = frame(text.as_bytes());
+        let head = bytes.len() - text.len();
+        if let Some(length) = bytes.get_mut(1) {
+            *length |= 0x80;
+        }
+        bytes.splice(head..head, [0; 4]);
+        self.stream.write_all(&bytes)?;
+        Ok(())
     }
 
     /// Waits for bytes and tells of the frames that they complete.

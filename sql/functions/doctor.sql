@@ -9,6 +9,7 @@ as $$
 begin
     return query select * from rowcast._doctor_triggers();
     return query select * from rowcast._doctor_watches();
+    return query select * from rowcast._doctor_realtime();
 
     return query
     select 'capture failures',
@@ -142,6 +143,7 @@ as $$
         end
     from (values
         ('rowcast.changes', 1),
+        ('rowcast.watches', 3),
         ('chat.users', 5),
         ('chat.threads', 2),
         ('chat.members', 4),

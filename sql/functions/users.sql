@@ -60,6 +60,21 @@ $$;
 comment on function chat."user"(text) is
     'The user of a uuid or integer id; null when there is none or the text is neither.';
 
+create or replace function chat.is_revoked(jti text)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (
+        select
+        from chat.revoked_tokens t
+        where t.jti = is_revoked.jti);
+$$;
+
+comment on function chat.is_revoked(text) is
+    'Whether a token is refused from now on, whoever its bearer is.';
+
 create or replace function chat.admit(sub text, jti text, issued_at timestamptz)
 returns table (
     user_id bigint,
@@ -90,7 +105,7 @@ begin
     if not person.active then
         raise exception 'Account deactivated' using errcode = 'RC403';
     end if;
-    if exists (select from chat.revoked_tokens t where t.jti = admit.jti)
+    if chat.is_revoked(jti)
         or (person.tokens_valid_after is not null and (issued_at > person.tokens_valid_after) is not true)
     then
         raise exception 'Token revoked' using errcode = 'RC401';

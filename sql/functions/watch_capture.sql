@@ -92,6 +92,7 @@ begin
     into watched;
 
     perform rowcast._write_capture(watched);
+    perform rowcast._write_sight(watched);
 
     -- who creates a trigger must be allowed to call its function
     capture := format('rowcast._capture_%s()', watched.id);
@@ -128,6 +129,9 @@ begin
     end if;
 
     execute format('drop function if exists %s', capture);
+    perform rowcast._drop_sight(w.id)
+    from rowcast.watches w
+    where w.relation = _forget_capture.relation;
     delete from rowcast.watches w
     where w.relation = _forget_capture.relation;
 end
@@ -242,6 +246,10 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
+set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set bytea_output = 'hex'
+set extra_float_digits = 1
 as $capture$
 begin
     if tg_op = 'INSERT' then
@@ -289,12 +297,3 @@ $outer$;
 
 comment on function rowcast._write_capture(rowcast.watches) is
     'Writes the capture function of one watch. Only the owner of the schema may.';
-
--- What was written by an older version is written again. Triggers stay as they are: nothing is locked.
-do $$
-begin
-    perform rowcast._write_capture(w)
-    from rowcast.watches w
-    where exists (select from pg_class c where c.oid = w.relation);
-end
-$$;

@@ -15,6 +15,16 @@ begin
                 'constraint trigger %I after insert on %s deferrable initially deferred
                  for each row when (new.ring) execute function rowcast._ring()'),
 
+            ('rowcast.watches', '_900_rowcast_insert',
+                'trigger %I after insert on %s referencing new table as new_rows
+                 for each statement execute function rowcast._capture_watches()'),
+            ('rowcast.watches', '_900_rowcast_update',
+                'trigger %I after update on %s referencing new table as new_rows
+                 for each statement execute function rowcast._capture_watches()'),
+            ('rowcast.watches', '_900_rowcast_delete',
+                'trigger %I after delete on %s referencing old table as old_rows
+                 for each statement execute function rowcast._capture_watches()'),
+
             ('chat.users', '_100_rowcast_name',
                 'trigger %I before insert on %s for each row execute function chat._name_user()'),
             ('chat.users', '_100_rowcast_clear',

@@ -8,12 +8,13 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tower::Layer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response as Reply};
 
 use super::connection;
 use crate::{
     dialects::{self, door},
+    error::Result,
     lifecycle::Lifecycle,
     metrics::HTTP_REQUESTS_TOTAL,
     session::Services,
@@ -31,15 +32,16 @@ pub(super) fn serve_clients(
     listener: TcpListener,
     routes: BoxedFilter<(Reply,)>,
     services: &Services,
-) {
+) -> Result<()> {
     let routes = warp::service(answered(routes));
-    let service = dialects::with_sockets(services, routes);
+    let service = dialects::around(services, routes)?;
     let service = cors(&services.settings.allowed_origins).layer(service);
     let lifecycle = &services.lifecycle;
     // Sessions give up first, and say why.
     let unread = services.settings.send_deadline * 2;
     let accepting = accept(listener, TowerToHyperService::new(service), unread, lifecycle.clone());
     lifecycle.service("accept", accepting);
+    Ok(())
 }
 
 /// Serves routes on a listener until draining begins.
@@ -130,16 +132,21 @@ async fn unanswered(rejection: Rejection) -> Result<Reply, Rejection> {
 
 /// Who may read answers in a browser. Credentials (cookies) only for origins that are listed by name.
 fn cors(origins: &[String]) -> CorsLayer {
-    const HEADERS: [HeaderName; 4] = [
-        header::AUTHORIZATION,
-        header::CONTENT_TYPE,
-        HeaderName::from_static("last-event-id"),
-        HeaderName::from_static("x-csrf-token"),
+    const METHODS: [Method; 6] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    // What clients of Supabase read of their project's answers.
+    const EXPOSED: [HeaderName; 5] = [
+        header::RETRY_AFTER,
+        header::CONTENT_RANGE,
+        header::LOCATION,
+        HeaderName::from_static("x-relay-error"),
+        HeaderName::from_static("upload-offset"),
     ];
     let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers(HEADERS)
-        .expose_headers([header::RETRY_AFTER])
+        .allow_methods(METHODS)
+        // Each client library has headers of its own; who may ask at all goes by origin.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(EXPOSED)
         .max_age(PREFLIGHT_AGE);
     if origins.iter().any(|origin| origin == "*") {
         return layer.allow_origin(tower_http::cors::Any);

@@ -24,7 +24,7 @@ use crate::{
     feed::{Feed, Keeper, Status},
     hub::Hub,
     lifecycle::Lifecycle,
-    session::{self, Limits, Services, Settings},
+    session::{self, Limits, Permit, Services, Settings},
 };
 
 /// How long a start waits for the database.
@@ -98,7 +98,7 @@ pub async fn start(config: Config, demo: Option<Demo>, lifecycle: Lifecycle) -> 
     };
     let routes = web::with_pages(dialects::routes(&services), config.demo_page, demo);
     let routes = client::with_modules(routes);
-    http::serve_clients(clients, routes, &services);
+    http::serve_clients(clients, routes, &services)?;
     let operating = admin::routes(keeper.status.clone(), lifecycle.clone())?;
     http::serve(operators, operating, &lifecycle);
     tracing::info!(http = %addresses.http, admin = %addresses.admin, "serving on {}", addresses.http);
@@ -130,6 +130,7 @@ fn services(
     Services {
         hub,
         chat: Chat::new(pool.clone()),
+        permit: Permit::start(pool.clone(), lifecycle),
         pool,
         verifier,
         limits: Limits::new(limits, config.content_policy),
@@ -142,6 +143,7 @@ fn services(
             max_connections: limits.max_connections,
             allowed_origins: config.allowed_origins.clone(),
             direct_price: config.direct_price.into(),
+            supabase: config.supabase.clone(),
         }),
     }
 }

@@ -7,6 +7,7 @@ mod key;
 mod key_set;
 mod mint;
 mod payload;
+mod refusal;
 pub mod token;
 mod verifier;
 
@@ -15,4 +16,5 @@ mod tests;
 
 pub use mint::mint;
 pub use payload::CLOCK_SKEW;
+pub use refusal::Refusal;
 pub use verifier::Verifier;

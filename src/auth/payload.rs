@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, value::RawValue};
 
+use super::Refusal;
 use crate::{
     claims::{Claims, Registered},
-    error::{Error, Result},
     topic::Topic,
 };
 
@@ -26,19 +26,24 @@ pub(super) struct Expected {
 }
 
 /// Reads a payload as of a time, in seconds since 1970.
-pub(super) fn read(payload: &str, expected: &Expected, now: i64) -> Result<Claims> {
+pub(super) fn read(payload: &str, expected: &Expected, now: i64) -> Result<Claims, Refusal> {
     // Both are needed: the map holds the nesting limit and that it is an object, the struct refuses duplicates.
     let fields: Map<String, Value> = serde_json::from_str(payload).map_err(malformed)?;
+    match fields.get("exp") {
+        None | Some(Value::Null) => return Err(Refusal::NoEnd),
+        Some(Value::Number(_)) => {}
+        Some(_) => return Err(Refusal::OddEnd),
+    }
     let registered: Registered = serde_json::from_str(payload).map_err(malformed)?;
     let raw = RawValue::from_string(payload.to_owned()).map_err(malformed)?;
 
     let (exp, iat) = (whole(registered.exp), registered.iat.map(whole));
     if now >= exp.saturating_add(CLOCK_SKEW) {
-        return Err(Error::unauthorized("Token expired"));
+        return Err(Refusal::Expired(now.saturating_sub(exp)));
     }
     let begins = registered.nbf.map(whole).max(iat);
     if begins.is_some_and(|begins| now.saturating_add(CLOCK_SKEW) < begins) {
-        return Err(Error::unauthorized("Token is not valid yet"));
+        return Err(Refusal::Early);
     }
     let says = |name: &str, wanted: &Option<String>| {
         wanted.as_deref().is_none_or(|wanted| match fields.get(name) {
@@ -48,16 +53,16 @@ pub(super) fn read(payload: &str, expected: &Expected, now: i64) -> Result<Claim
         })
     };
     if !says("iss", &expected.issuer) {
-        return Err(Error::unauthorized("Token is from another issuer"));
+        return Err(Refusal::Issuer);
     }
     if !says("aud", &expected.audience) {
-        return Err(Error::unauthorized("Token is for another audience"));
+        return Err(Refusal::Audience);
     }
 
     // A token that could not be told of its revocation on a live socket is not let in at all.
     let revocation = registered.jti.as_deref().map(|jti| Topic::token(jti).ok_or(jti));
     let Ok(revocation) = revocation.transpose() else {
-        return Err(Error::unauthorized("Invalid token"));
+        return Err(Refusal::Malformed("its id is no topic"));
     };
     let claims = Claims {
         revocation,
@@ -74,7 +79,7 @@ pub(super) fn read(payload: &str, expected: &Expected, now: i64) -> Result<Claim
     // No text of Postgres can hold a NUL.
     let texts = [Some(&claims.sub), claims.jti.as_ref(), Some(&claims.role)];
     if texts.into_iter().flatten().any(|text| text.contains('\0')) {
-        return Err(Error::unauthorized("Invalid token"));
+        return Err(Refusal::Malformed("it holds a NUL"));
     }
     Ok(claims)
 }
@@ -84,6 +89,6 @@ fn whole(seconds: f64) -> i64 {
     seconds.floor() as i64
 }
 
-fn malformed(_: serde_json::Error) -> Error {
-    Error::unauthorized("Invalid token")
+fn malformed(_: serde_json::Error) -> Refusal {
+    Refusal::Malformed("no payload that can be read")
 }

@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{AlgorithmFamily, Header};
 
 use super::{
+    Refusal,
     key::Key,
     key_set::KeySet,
     payload::{self, Expected},
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     claims::Claims,
     config,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
 };
 
 /// Longest token that is looked at, in bytes.
@@ -66,8 +67,14 @@ impl Verifier {
     ///
     /// `Unauthorized` with a short message, or `Unavailable` while the keys it needs could never be fetched.
     pub async fn verify(&self, token: &str) -> Result<Claims> {
+        Ok(self.examine(token).await?)
+    }
+
+    /// The same, for a dialect that says in words of its own why a token is refused.
+    pub async fn examine(&self, token: &str) -> Result<Claims, Refusal> {
         let payload = self.signed_payload(token).await?;
-        self.read(&payload, jiff::Timestamp::now().as_second())
+        let now = jiff::Timestamp::now().as_second();
+        payload::read(&payload, &self.shared.expected, now)
     }
 
     /// Keeps a key set up to date, for as long as it is run; returns at once when there is none.
@@ -78,27 +85,26 @@ impl Verifier {
     }
 
     /// Reads a payload as of a time, in seconds since 1970.
+    #[cfg(test)]
     pub(super) fn read(&self, payload: &str, now: i64) -> Result<Claims> {
-        payload::read(payload, &self.shared.expected, now)
+        Ok(payload::read(payload, &self.shared.expected, now)?)
     }
 
     /// Returns the payload of a token that one of the keys has signed.
-    pub(super) async fn signed_payload(&self, token: &str) -> Result<String> {
+    pub(super) async fn signed_payload(&self, token: &str) -> Result<String, Refusal> {
         if token.len() > LONGEST_TOKEN {
-            return Err(refused("it is longer than 16 KiB"));
+            return Err(Refusal::Malformed("it is longer than 16 KiB"));
         }
-        let (message, signature) = token.rsplit_once('.').ok_or_else(|| refused("no JWT"))?;
-        let (_, body) = message.split_once('.').ok_or_else(|| refused("no JWT"))?;
-        let header =
-            jsonwebtoken::decode_header(token).map_err(|_| refused("unknown header or alg"))?;
+        let (message, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed("no JWT"))?;
+        let (_, body) = message.split_once('.').ok_or(Refusal::Malformed("no JWT"))?;
+        let header = jsonwebtoken::decode_header(token)
+            .map_err(|_| Refusal::Malformed("unknown header or alg"))?;
         if header.crit.is_some() {
-            return Err(refused("it has a critical extension"));
+            return Err(Refusal::Malformed("it has a critical extension"));
         }
-        if !self.is_signed(&header, message, signature).await? {
-            return Err(refused("no configured key has signed it"));
-        }
-        let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| refused("no base64"))?;
-        String::from_utf8(body).map_err(|_| refused("no UTF-8"))
+        self.check_signature(&header, message, signature).await?;
+        let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| Refusal::Malformed("no base64"))?;
+        String::from_utf8(body).map_err(|_| Refusal::Malformed("no UTF-8"))
     }
 
     /// Makes another fetch of the key set due at once.
@@ -107,31 +113,36 @@ impl Verifier {
         self.shared.set.iter().for_each(KeySet::forget_last_attempt);
     }
 
-    async fn is_signed(&self, header: &Header, message: &str, signature: &str) -> Result<bool> {
+    async fn check_signature(
+        &self,
+        header: &Header,
+        message: &str,
+        signature: &str,
+    ) -> Result<(), Refusal> {
         let id = header.kid.as_deref();
         let any =
             |keys: &[Key]| keys.iter().any(|key| key.verifies(header.alg, id, message, signature));
         if any(&self.shared.fixed) {
-            return Ok(true);
+            return Ok(());
         }
         // A set holds public keys only, so it can say nothing about shared secrets.
-        let Some(set) = &self.shared.set else { return Ok(false) };
+        let Some(set) = &self.shared.set else { return Err(Refusal::Unsigned) };
         if header.alg.family() == AlgorithmFamily::Hmac {
-            return Ok(false);
+            return Err(Refusal::Unsigned);
         }
         if set.keys().is_some_and(|keys| any(&keys)) {
-            return Ok(true);
+            return Ok(());
         }
         if !set.lacks(id) {
-            return Ok(false);
+            return Err(Refusal::Unsigned);
         }
         set.wait_for_newer().await;
-        set.keys().map(|keys| any(&keys)).ok_or_else(|| {
-            Error::new(
-                Kind::Unavailable,
-                "The keys that verify tokens are not reachable right now; try again in a moment",
-            )
-        })
+        let keys = set.keys().ok_or(Refusal::NoKeys)?;
+        match id.filter(|_| set.lacks(id)) {
+            _ if any(&keys) => Ok(()),
+            Some(id) => Err(Refusal::UnknownKey(id.to_owned())),
+            None => Err(Refusal::Unsigned),
+        }
     }
 }
 
@@ -166,10 +177,4 @@ async fn pem_text(setting: &str) -> Result<String> {
         return Err(Error::malformed("ROWCAST_JWT_PUBLIC_KEY names a file that is no PEM"));
     }
     tokio::fs::read_to_string(setting).await.map_err(unreadable)
-}
-
-/// Refuses a token; why is told to operators only, without a word of the token.
-fn refused(why: &'static str) -> Error {
-    tracing::debug!(why, "token refused: {why}");
-    Error::unauthorized("Invalid token")
 }

@@ -128,6 +128,14 @@ impl Chat {
         })
     }
 
+    /// Whether a token was revoked, whoever its bearer is.
+    pub async fn is_revoked(&self, claims: &Claims) -> Result<bool> {
+        match &claims.jti {
+            Some(jti) => self.pool.value("select chat.is_revoked($1)", &[jti]).await,
+            None => Ok(false),
+        }
+    }
+
     /// What an opaque session id from a cookie stands for; none when it is unknown or over.
     pub async fn session(&self, session: &str) -> Result<Option<Claims>> {
         let sql = "select sub, created_at, expires_at, topic from chat.session($1)";

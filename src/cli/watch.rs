@@ -11,7 +11,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, clap::Args)]
 pub(super) struct WatchArgs {
     /// Table, such as public.todos.
-    table: String,
+    #[arg(required_unless_present = "publication")]
+    table: Option<String>,
+
+    /// All tables of a publication, such as supabase_realtime, from now on: what it gains and loses later too.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["table", "topic", "columns", "identity"])]
+    publication: Option<String>,
 
     /// Topic that its changes go to; `table:<schema>.<name>` when not given.
     #[arg(long)]
@@ -39,12 +44,37 @@ pub(super) struct UnwatchArgs {
 }
 
 pub(super) async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
-    let sql = "select rowcast.watch($1::text::regclass, $2::text, $3::text[], $4::text)";
     let pool = pool(&args.place)?;
+    if let Some(name) = &args.publication {
+        return follow(&pool, name).await;
+    }
+    let sql = "select rowcast.watch($1::text::regclass, $2::text, $3::text[], $4::text)";
+    let table = args.table.unwrap_or_default();
     let topic: String =
-        pool.value(sql, &[&args.table, &args.topic, &args.columns, &args.identity]).await?;
-    say(format_args!("{} is watched; its changes go to the topic {topic}", args.table));
+        pool.value(sql, &[&table, &args.topic, &args.columns, &args.identity]).await?;
+    say(format_args!("{table} is watched; its changes go to the topic {topic}"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes a publication over: a running bridge keeps in step with it.
+async fn follow(pool: &Pool, name: &str) -> anyhow::Result<ExitCode> {
+    let sql = "select relation, done, problem from rowcast.sync_publication($1)";
+    let mut code = ExitCode::SUCCESS;
+    for row in pool.query(sql, &[&name]).await? {
+        let (relation, done): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        let problem: Option<String> = row.try_get(2)?;
+        match problem {
+            Some(problem) => {
+                code = ExitCode::FAILURE;
+                say(format_args!("{relation} is not watched: {problem}"));
+            }
+            None => say(format_args!("{relation}: {}", done.unwrap_or_default())),
+        }
+    }
+    say(format_args!(
+        "the tables of {name} are on the feed; `rowcast serve` keeps in step with it"
+    ));
+    Ok(code)
 }
 
 pub(super) async fn unwatch(args: UnwatchArgs) -> anyhow::Result<ExitCode> {

@@ -62,6 +62,9 @@ pub async fn run(
         0 => report("the functions are up to date"),
         count => report(&format!("replaced the functions and rights of {count} files")),
     }
+    for note in install_realtime(&mut client).await? {
+        report(&note);
+    }
     Ok(())
 }
 
@@ -89,6 +92,7 @@ pub fn print() -> Result<String> {
         out,
         "insert into rowcast.migrations (version, name, hash) values ({FUNCTIONS}, 'functions of {VERSION}', '{}')\n\
          on conflict (version) do update set name = excluded.name, hash = excluded.hash, applied_at = clock_timestamp();\n\n\
+         select rowcast.install_realtime();\n\n\
          commit;\n",
         hash_of_all(&functions)
     );
@@ -257,6 +261,17 @@ async fn apply_functions(client: &mut Client) -> Result<usize> {
         .await?;
     transaction.commit().await?;
     Ok(functions.len())
+}
+
+/// Makes what is missing for the `supabase` dialect, every time: rights may have been given since.
+async fn install_realtime(client: &mut Client) -> Result<Vec<String>> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(SETTINGS).await?;
+    transaction.batch_execute(LOCK).await?;
+    let rows = transaction.query("select rowcast.install_realtime()", &[]).await?;
+    let notes = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<_>>>()?;
+    transaction.commit().await?;
+    Ok(notes)
 }
 
 fn migrations() -> Result<Vec<Migration>> {

@@ -139,13 +139,26 @@ pub fn upgrade<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    upgrade_for(services, ask, on_upgrade, services.settings.max_frame, then)
+}
+
+/// The same, for frames of at most `max_frame` bytes.
+pub fn upgrade_for<F>(
+    services: &Services,
+    ask: &Ask,
+    on_upgrade: Option<OnUpgrade>,
+    max_frame: usize,
+    then: impl FnOnce(SocketTransport<TokioIo<hyper::upgrade::Upgraded>>) -> F + Send + 'static,
+) -> Result<Response>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let key = text(&ask.headers, header::SEC_WEBSOCKET_KEY);
     let version = text(&ask.headers, header::SEC_WEBSOCKET_VERSION);
     let (Some(on_upgrade), Some(key), Some("13")) = (on_upgrade, key, version) else {
         return Err(Error::malformed("Not a WebSocket handshake of version 13"));
     };
     let accept = derive_accept_key(key.as_bytes());
-    let max_frame = services.settings.max_frame;
     services.lifecycle.session(async move {
         match timeout(BODY_DEADLINE, on_upgrade).await {
             Ok(Ok(upgraded)) => {

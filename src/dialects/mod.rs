@@ -10,11 +10,12 @@ pub mod native;
 pub mod reading;
 pub mod rooms;
 pub mod socketio;
+pub mod supabase;
 
 use engineioxide::service::EngineIoService;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use crate::session::Services;
+use crate::{error::Result, session::Services};
 
 /// All dialects' routes.
 pub fn routes(services: &Services) -> BoxedFilter<(Response,)> {
@@ -27,14 +28,18 @@ pub fn routes(services: &Services) -> BoxedFilter<(Response,)> {
         .unify()
         .or(direct::routes(services))
         .unify()
+        .or(supabase::routes(services))
+        .unify()
         .boxed()
 }
 
-/// Puts the sockets of those that speak Socket.IO around a service of the routes.
-pub fn with_sockets<S: Clone>(
+/// Puts what is no route around a service of the routes: Supabase's gateway, and the sockets of those that speak Socket.IO.
+pub fn around<S: Clone>(
     services: &Services,
     routes: S,
-) -> EngineIoService<socketio::Handler, S> {
+) -> Result<EngineIoService<socketio::Handler, supabase::Gateway<S>>> {
+    let upstream = services.settings.supabase.supabase_upstream.as_deref();
+    let routes = supabase::Gateway::new(upstream, routes)?;
     let doors = socketio::Doors { direct: direct::start, conversations: conversations::start };
-    socketio::around(services, doors, routes)
+    Ok(socketio::around(services, doors, routes))
 }

@@ -1,6 +1,9 @@
 //! Housekeeping in the database: checkpoints, echoes, retention, and this node's row in `rowcast.nodes`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -22,6 +25,12 @@ const ECHO_EVERY: Duration = Duration::from_millis(500);
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_ROWS: i32 = 5_000;
+/// Tables that a publication gains or loses are noticed this soon.
+const PUBLICATIONS_EVERY: Duration = Duration::from_secs(10);
+/// Partitions are made days ahead.
+const MESSAGES_EVERY: Duration = Duration::from_secs(600);
+/// How long broadcasts from SQL can be replayed, in hours.
+const MESSAGES_KEPT: i32 = 72;
 
 /// What the keeper works with; `run` is its life.
 #[derive(Clone)]
@@ -50,6 +59,9 @@ impl Keeper {
         self.lifecycle.service("echo", async move { two.echoes().await });
         self.lifecycle.service("heartbeat", async move { three.heartbeats().await });
         self.lifecycle.service("retention", async move { four.prune().await });
+        let (five, six) = (self.clone(), self.clone());
+        self.lifecycle.service("publications", async move { five.publications().await });
+        self.lifecycle.service("messages", async move { six.messages().await });
     }
 
     /// Takes this node's row away; the last thing that a node does.
@@ -112,6 +124,54 @@ impl Keeper {
         let row = self.pool.query_one("select pg_notification_queue_usage()", &[]).await?;
         metrics::gauge!(QUEUE_USAGE).set(row.try_get::<_, f64>(0)?);
         Ok(())
+    }
+
+    /// Watches what publications gain and unwatches what they lose; the log hears of a problem once.
+    async fn publications(self) {
+        let sql = "select relation, done, problem from rowcast.sync_publications()";
+        let mut tick = every(PUBLICATIONS_EVERY);
+        let mut known = HashSet::new();
+        loop {
+            tick.tick().await;
+            let rows = match self.pool.query(sql, &[]).await {
+                Ok(rows) => rows,
+                Err(error) => {
+                    error.log("following publications");
+                    continue;
+                }
+            };
+            let mut problems = HashSet::new();
+            for row in &rows {
+                let relation: String = row.try_get(0).unwrap_or_default();
+                let done: Option<String> = row.try_get(1).unwrap_or_default();
+                let problem: Option<String> = row.try_get(2).unwrap_or_default();
+                if let Some(done) = done {
+                    tracing::info!(
+                        relation,
+                        done,
+                        "{relation} is {done}, as its publication has it"
+                    );
+                }
+                let Some(problem) = problem else { continue };
+                let problem = format!("{relation} cannot be watched: {problem}");
+                if !known.contains(&problem) {
+                    tracing::warn!(relation, "{problem}");
+                }
+                problems.insert(problem);
+            }
+            known = problems;
+        }
+    }
+
+    async fn messages(self) {
+        let mut tick = every(MESSAGES_EVERY);
+        loop {
+            tick.tick().await;
+            let sql = "select rowcast.keep_messages(make_interval(hours => $1))";
+            if let Err(error) = self.pool.execute(sql, &[&MESSAGES_KEPT]).await {
+                error.log("keeping the partitions of realtime.messages");
+            }
+        }
     }
 
     async fn prune(self) {

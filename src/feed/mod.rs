@@ -9,6 +9,7 @@ mod keeper;
 mod log;
 mod origin;
 mod pace;
+mod since;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use tokio_postgres::Client;
 
 pub use keeper::Keeper;
 pub use log::{Page, replay};
+pub use since::position_at;
 pub use status::{Mode, Status};
 
 use crate::{

@@ -7,14 +7,14 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Delivery, Hub};
+use super::{Delivery, Hub, Wanted};
 use crate::{
     cursor::{HistoryId, Position},
     signal::Signal,
     topic::Topic,
 };
 
-/// Bytes of changes that one mailbox holds on to; a single larger change still fits.
+/// Bytes of changes and signals that one mailbox holds on to; a single larger one still fits.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// What a session takes out.
@@ -29,12 +29,13 @@ pub enum Item {
 }
 
 /// How a `take` ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// There are items.
     Items,
-    /// Items were dropped. From here on the mailbox collects again: read the log from where the client stands.
-    Lagged,
+    /// Items were dropped. From here on the mailbox collects again: read the log from where the client stands, or from
+    /// here, if that is later: nothing for this mailbox came in between. None: no change was among what was dropped.
+    Lagged(Option<Position>),
 }
 
 /// The session's end; dropping it gives up all topics.
@@ -53,9 +54,19 @@ impl Mailbox {
         self.hub.subscribe(&self.shared, topics)
     }
 
+    /// Holds topics of which it gets only what it wants; a topic that it holds otherwise is narrowed or widened.
+    pub fn want(&self, topics: &[(Topic, Wanted)]) -> Option<(Position, HistoryId)> {
+        self.hub.want(&self.shared, topics)
+    }
+
     /// Holds one topic; false when it did already, so that none of its changes can have passed it by.
     pub fn hold(&self, topic: &Topic) -> bool {
         self.hub.hold(&self.shared, topic)
+    }
+
+    /// Where the hub stands, provided that all it pushed to this mailbox has been taken.
+    pub fn stands_at(&self) -> Option<Position> {
+        self.hub.stands_at(&self.shared)
     }
 
     /// Gives up a topic.
@@ -93,14 +104,32 @@ struct Queue {
     items: VecDeque<Item>,
     bytes: usize,
     lagged: bool,
+    /// What had been pushed before the first change that was dropped.
+    dropped: Option<Position>,
 }
 
 impl Queue {
     /// Drops what waits, but for the word that the history changed, which the log does not have.
     fn lag(&mut self) {
+        let first = self.items.iter().find_map(|item| match item {
+            Item::Change(delivery) => Some(before(delivery)),
+            Item::Signal(_) | Item::Resync => None,
+        });
+        self.dropped = self.dropped.take().or(first);
         self.items.truncate(usize::from(matches!(self.items.front(), Some(Item::Resync))));
         (self.bytes, self.lagged) = (0, true);
     }
+
+    fn drop_one(&mut self, item: &Item) {
+        if let Item::Change(delivery) = item {
+            self.dropped.get_or_insert_with(|| before(delivery));
+        }
+    }
+}
+
+/// Where the hub stood before a change.
+fn before(delivery: &Delivery) -> Position {
+    delivery.batch.position_after(delivery.change.id - 1)
 }
 
 impl Shared {
@@ -112,16 +141,19 @@ impl Shared {
     pub(super) fn push(&self, item: Item) {
         let mut queue = self.queue();
         if queue.lagged {
+            queue.drop_one(&item);
             return;
         }
         let size = match &item {
             Item::Change(delivery) => delivery.change.size(),
-            Item::Signal(_) | Item::Resync => 0,
+            Item::Signal(signal) => signal.size(),
+            Item::Resync => 0,
         };
         let full = queue.items.len() >= self.capacity
             || (!queue.items.is_empty() && queue.bytes + size > MAX_BYTES);
         if full {
             queue.lag();
+            queue.drop_one(&item);
         } else {
             queue.bytes += size;
             queue.items.push_back(item);
@@ -130,9 +162,12 @@ impl Shared {
         self.filled.notify_one();
     }
 
-    /// Drops what waits: it is to be read from the log.
-    pub(super) fn lag(&self) {
-        self.queue().lag();
+    /// Drops what waits: it is to be read from the log, and so is what came after a position.
+    pub(super) fn lag(&self, after: Option<&Position>) {
+        let mut queue = self.queue();
+        queue.lag();
+        queue.dropped = queue.dropped.take().or_else(|| after.cloned());
+        drop(queue);
         self.filled.notify_one();
     }
 
@@ -145,11 +180,18 @@ impl Shared {
     fn take_now(&self, into: &mut Vec<Item>) -> Option<Taken> {
         let mut queue = self.queue();
         if queue.items.is_empty() {
-            return std::mem::take(&mut queue.lagged).then_some(Taken::Lagged);
+            let lagged = std::mem::take(&mut queue.lagged);
+            return lagged.then(|| Taken::Lagged(queue.dropped.take()));
         }
         into.extend(queue.items.drain(..));
         queue.bytes = 0;
         Some(Taken::Items)
+    }
+
+    /// Whether everything that was pushed has been taken.
+    pub(super) fn is_empty(&self) -> bool {
+        let queue = self.queue();
+        queue.items.is_empty() && !queue.lagged
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

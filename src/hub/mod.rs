@@ -4,16 +4,20 @@
 //! costs nobody else anything: its mailbox overflows, and it reads what it missed from the log.
 
 mod delivery;
+mod filter;
 mod mailbox;
 mod presence;
+mod roster;
 mod routes;
 mod typing;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use delivery::Delivery;
+pub use filter::{Equals, Wanted};
 pub use mailbox::{Item, Mailbox, Taken};
 pub use presence::{LINGERS, Presence, Present, Touched, Waiting};
+pub use roster::{Entry, Roster};
 pub use typing::{Typing, Typist};
 
 use crate::{
@@ -38,6 +42,7 @@ struct Inner {
     state: Mutex<State>,
     presence: Presence,
     typing: Typing,
+    roster: Roster,
 }
 
 #[derive(Default)]
@@ -63,6 +68,11 @@ impl Hub {
     /// Who is typing where.
     pub fn typing(&self) -> &Typing {
         &self.0.typing
+    }
+
+    /// Who is in which channel.
+    pub fn roster(&self) -> &Roster {
+        &self.0.roster
     }
 
     /// Opens a mailbox for at most `capacity` items; it holds no topic yet.
@@ -96,10 +106,10 @@ impl Hub {
     /// holds a topic reads the log from where it stands.
     pub fn go_on_from(&self, mark: Mark, history: HistoryId) {
         let mut state = self.state();
-        state.position = Some((Position::at(mark), history));
+        let left_off = state.position.replace((Position::at(mark), history));
         // What was not pushed counts too: a checkpoint has to follow it.
         state.published += 1;
-        state.routes.lag();
+        state.routes.lag(left_off.as_ref().map(|(position, _)| position));
     }
 
     /// Pushes changes of one batch, in the log's order, to whoever holds their topics, and moves subscriptions as they say.
@@ -133,6 +143,25 @@ impl Hub {
         }
         metrics::gauge!(TOPICS).set(state.routes.topics() as f64);
         state.position.clone()
+    }
+
+    fn want(
+        &self,
+        mailbox: &Arc<Shared>,
+        topics: &[(Topic, Wanted)],
+    ) -> Option<(Position, HistoryId)> {
+        let mut state = self.state();
+        for (topic, wanted) in topics {
+            state.routes.want(mailbox, topic, wanted);
+        }
+        metrics::gauge!(TOPICS).set(state.routes.topics() as f64);
+        state.position.clone()
+    }
+
+    fn stands_at(&self, mailbox: &Shared) -> Option<Position> {
+        let state = self.state();
+        let (position, _) = state.position.as_ref()?;
+        mailbox.is_empty().then(|| position.clone())
     }
 
     fn hold(&self, mailbox: &Arc<Shared>, topic: &Topic) -> bool {

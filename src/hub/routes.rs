@@ -5,14 +5,22 @@ use std::{
     sync::Arc,
 };
 
-use super::{Delivery, Item, mailbox::Shared};
-use crate::{change::Link, signal::Signal, topic::Topic};
+use super::{Delivery, Item, Wanted, filter::Index, mailbox::Shared};
+use crate::{change::Link, cursor::Position, signal::Signal, topic::Topic};
 
 /// Who holds what; both directions are kept in step.
 #[derive(Default)]
 pub(super) struct Routes {
-    holders: HashMap<Topic, HashMap<u64, Arc<Shared>>>,
+    holders: HashMap<Topic, Holders>,
     held: HashMap<u64, HashSet<Topic>>,
+}
+
+/// Those who hold one topic. Links and signals are for those who have all of it.
+#[derive(Default)]
+struct Holders {
+    all: HashMap<u64, Arc<Shared>>,
+    /// Those who want some rows only; none where there are none, which is the case of most topics.
+    some: Option<Box<Index>>,
 }
 
 impl Routes {
@@ -24,9 +32,25 @@ impl Routes {
     pub(super) fn add(&mut self, mailbox: &Arc<Shared>, topic: &Topic) -> bool {
         let new = self.held.entry(mailbox.id).or_default().insert(topic.clone());
         if new {
-            self.holders.entry(topic.clone()).or_default().insert(mailbox.id, Arc::clone(mailbox));
+            let holders = self.holders.entry(topic.clone()).or_default();
+            holders.all.insert(mailbox.id, Arc::clone(mailbox));
         }
         new
+    }
+
+    /// Adds a holder of all or of some rows, or changes what it wants.
+    pub(super) fn want(&mut self, mailbox: &Arc<Shared>, topic: &Topic, wanted: &Wanted) {
+        self.remove(mailbox.id, topic);
+        match wanted {
+            Wanted::All => {
+                self.add(mailbox, topic);
+            }
+            Wanted::Rows(rows) => {
+                self.held.entry(mailbox.id).or_default().insert(topic.clone());
+                let holders = self.holders.entry(topic.clone()).or_default();
+                holders.some.get_or_insert_default().set(mailbox, rows);
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, mailbox: u64, topic: &Topic) {
@@ -45,18 +69,23 @@ impl Routes {
     /// Delivers a change, then lets it move the subscriptions of those who got it.
     pub(super) fn push(&mut self, delivery: &Arc<Delivery>) {
         let Some(holders) = self.holders.get(&delivery.change.topic) else { return };
-        for mailbox in holders.values() {
+        for mailbox in holders.all.values() {
             mailbox.push(Item::Change(Arc::clone(delivery)));
+        }
+        if let Some(some) = &holders.some {
+            some.each(&delivery.change, |mailbox| {
+                mailbox.push(Item::Change(Arc::clone(delivery)));
+            });
         }
         match &delivery.change.link {
             None => {}
             Some(Link::Follow(topic)) => {
-                for mailbox in holders.values().cloned().collect::<Vec<_>>() {
+                for mailbox in holders.all.values().cloned().collect::<Vec<_>>() {
                     self.add(&mailbox, topic);
                 }
             }
             Some(Link::Leave(topic)) => {
-                for mailbox in holders.keys().copied().collect::<Vec<_>>() {
+                for mailbox in holders.all.keys().copied().collect::<Vec<_>>() {
                     self.remove(mailbox, topic);
                 }
             }
@@ -66,7 +95,7 @@ impl Routes {
     pub(super) fn signal(&self, topics: &[Topic], signal: &Arc<Signal>) {
         let mut told = HashSet::new();
         for holders in topics.iter().filter_map(|topic| self.holders.get(topic)) {
-            for (id, mailbox) in holders {
+            for (id, mailbox) in &holders.all {
                 // One topic is the usual case and needs no memory of whom it told.
                 if topics.len() == 1 || told.insert(*id) {
                     mailbox.push(Item::Signal(Arc::clone(signal)));
@@ -79,23 +108,33 @@ impl Routes {
         self.each(Shared::resync);
     }
 
-    pub(super) fn lag(&self) {
-        self.each(Shared::lag);
+    /// Has everybody read the log, where the feed left off at the earliest.
+    pub(super) fn lag(&self, left_off: Option<&Position>) {
+        self.each(|mailbox| mailbox.lag(left_off));
     }
 
     fn each(&self, mut tell: impl FnMut(&Shared)) {
         let mut told = HashSet::new();
-        for (id, mailbox) in self.holders.values().flatten() {
-            if told.insert(*id) {
-                tell(mailbox);
+        for holders in self.holders.values() {
+            let some = holders.some.iter().flat_map(|some| some.mailboxes());
+            for (id, mailbox) in holders.all.iter().chain(some) {
+                if told.insert(*id) {
+                    tell(mailbox);
+                }
             }
         }
     }
 
     fn drop_holder(&mut self, mailbox: u64, topic: &Topic) {
         if let Some(holders) = self.holders.get_mut(topic) {
-            holders.remove(&mailbox);
-            if holders.is_empty() {
+            holders.all.remove(&mailbox);
+            if let Some(some) = &mut holders.some {
+                some.remove(mailbox);
+                if some.is_empty() {
+                    holders.some = None;
+                }
+            }
+            if holders.all.is_empty() && holders.some.is_none() {
                 self.holders.remove(topic);
             }
         }

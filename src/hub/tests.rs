@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    change::{Change, Link, Op},
+    change::{Change, Json, Link, Op},
     cursor::Snapshot,
     signal::{Person, Status},
 };
@@ -30,6 +30,22 @@ fn change(id: i64, topic: &str, link: Option<&str>) -> Arc<Delivery> {
         link: link.and_then(Link::parse),
     };
     Arc::new(Delivery::new(change, batch()))
+}
+
+fn row(id: i64, record: &str, old_record: &str) -> Arc<Delivery> {
+    let json =
+        |text: &str| Json::from_database(text.to_owned().into()).filter(|_| !text.is_empty());
+    let mut change = change(id, "table:public.todos", None).change.clone();
+    (change.record, change.old_record) = (json(record), json(old_record));
+    Arc::new(Delivery::new(change, batch()))
+}
+
+/// Wants rows of the table in which one of these columns has one of these values.
+fn rows(mailbox: &Mailbox, values: &[(&str, &str)]) {
+    let equals =
+        |&(column, value): &(&str, &str)| Equals { column: column.into(), value: value.into() };
+    let wanted = Wanted::Rows(values.iter().map(equals).collect());
+    mailbox.want(&[(Topic::parse("table:public.todos").expect("legal"), wanted)]);
 }
 
 async fn ids(mailbox: &Mailbox) -> Vec<i64> {
@@ -80,7 +96,8 @@ async fn a_full_mailbox_lags_once_then_collects_again_and_others_notice_nothing(
     let changes: Vec<_> = (1..=3).map(|id| change(id, "thread:1", None)).collect();
     hub.publish(&batch(), &changes);
     let mut items = Vec::new();
-    assert_eq!(slow.take(&mut items).await, Taken::Lagged);
+    let dropped = batch().position_after(0);
+    assert_eq!(slow.take(&mut items).await, Taken::Lagged(Some(dropped)));
     assert!(items.is_empty());
     hub.publish(&batch(), &[change(4, "thread:1", None)]);
     assert_eq!(ids(&slow).await, [4]);
@@ -122,7 +139,7 @@ async fn after_a_crash_every_mailbox_reads_the_log() {
     hub.go_on_from(mark("15:15:"), HistoryId(1));
     assert_eq!(hub.position().expect("the feed runs").0.base, mark("15:15:"));
     let mut items = Vec::new();
-    assert_eq!(mailbox.take(&mut items).await, Taken::Lagged);
+    assert!(matches!(mailbox.take(&mut items).await, Taken::Lagged(Some(_))));
     assert!(items.is_empty());
 }
 
@@ -149,7 +166,7 @@ async fn the_word_of_a_new_history_outlives_a_full_mailbox() {
     let changes: Vec<_> = (1..=3).map(|id| change(id, "thread:1", None)).collect();
     hub.publish(&batch(), &changes);
     assert_eq!(ids(&mailbox).await, [-2]);
-    assert_eq!(mailbox.take(&mut Vec::new()).await, Taken::Lagged);
+    assert!(matches!(mailbox.take(&mut Vec::new()).await, Taken::Lagged(_)));
 }
 
 #[test]
@@ -219,4 +236,67 @@ fn what_users_say_of_themselves_is_shown() {
     // Where the database has them offline by their own word, a request does not undo it.
     assert_eq!(presence.touch(me), Touched::First);
     assert_eq!(presence.know(me.id, Some(Status::Offline)), None);
+}
+
+#[tokio::test]
+async fn a_mailbox_gets_the_rows_that_have_its_values_before_or_after_once() {
+    let hub = Hub::new();
+    let [all, one, two, none] = std::array::from_fn(|_| hub.open(10));
+    all.subscribe(&topics(&["table:public.todos"]));
+    rows(&one, &[("room_id", "1"), ("room_id", "2"), ("name", "\"a\\n\"")]);
+    rows(&two, &[("room_id", "2")]);
+    rows(&none, &[("other", "1")]);
+    let changes = [
+        row(1, r#"{"id": 1, "room_id": 1}"#, ""),
+        row(2, r#"{"id": 1, "room_id": 2}"#, r#"{"id": 1, "room_id": 1}"#),
+        row(3, r#"{"id": 1, "room_id": 3, "name": "a\n"}"#, r#"{"id": 1, "room_id": 2}"#),
+        row(4, "", r#"{"id": 1, "room_id": 3, "more": {"room_id": 1}}"#),
+        row(5, r#"{"room_id": "1"}"#, r#"{"room_id": null}"#),
+        row(6, r#"{"room_id": 1}"#, r#"{"room_id": 1}"#),
+        row(7, "", ""),
+    ];
+    hub.publish(&batch(), &changes);
+    assert_eq!(ids(&all).await, [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(ids(&one).await, [1, 2, 3, 6]);
+    assert_eq!(ids(&two).await, [2, 3]);
+    assert!(none.stands_at().is_some(), "it got nothing");
+}
+
+#[tokio::test]
+async fn what_a_mailbox_wants_can_be_changed_and_given_up() {
+    let hub = Hub::new();
+    let mailbox = hub.open(10);
+    let topic = &topics(&["table:public.todos"])[0];
+    let push = |id| hub.publish(&batch(), &[row(id, r#"{"room_id": 1}"#, "")]);
+    rows(&mailbox, &[("room_id", "2")]);
+    push(1);
+    rows(&mailbox, &[("room_id", "1")]);
+    push(2);
+    mailbox.want(&[(topic.clone(), Wanted::All)]);
+    push(3);
+    rows(&mailbox, &[("room_id", "2")]);
+    push(4);
+    mailbox.want(&[(topic.clone(), Wanted::All)]);
+    mailbox.unsubscribe(topic);
+    push(5);
+    rows(&mailbox, &[("room_id", "1")]);
+    push(6);
+    assert_eq!(ids(&mailbox).await, [2, 3, 6]);
+    drop(mailbox);
+    assert_eq!(hub.state().routes.topics(), 0);
+}
+
+#[tokio::test]
+async fn signals_are_for_those_who_have_all_of_a_topic_and_lagging_is_for_all() {
+    let hub = Hub::new();
+    hub.start_at(batch().upto.clone(), HistoryId(1));
+    let mailbox = hub.open(10);
+    rows(&mailbox, &[("room_id", "1")]);
+    let signal =
+        Signal::Typing { thread: 1, user: person(), username: "ada".into(), is_typing: true };
+    hub.signal(&topics(&["table:public.todos"]), signal);
+    assert!(mailbox.stands_at().is_some());
+    hub.go_on_from(batch().from.clone(), HistoryId(1));
+    let left_off = Position::at(batch().upto.clone());
+    assert_eq!(mailbox.take(&mut Vec::new()).await, Taken::Lagged(Some(left_off)));
 }

@@ -17,6 +17,10 @@ pub enum Reason {
     RateLimited,
     /// The server is going away.
     GoingAway,
+    /// The same, where clients know the code of a restart.
+    Restart,
+    /// A socket for channels that has been without one for long.
+    NoChannel,
     /// What came is no WebSocket frame.
     NoFrame,
     /// Text that is not UTF-8.
@@ -33,13 +37,14 @@ impl Reason {
     /// The WebSocket close code (RFC 6455 §7.4; 4000 and above are ours).
     pub fn code(self) -> u16 {
         match self {
-            Self::ClientLeft => 1000,
+            Self::ClientLeft | Self::NoChannel => 1000,
             Self::GoingAway => 1001,
             Self::NoFrame => 1002,
             Self::NoText => 1007,
             Self::BadFrames => 1008,
             Self::TooBig => 1009,
             Self::Internal => 1011,
+            Self::Restart => 1012,
             Self::Unauthenticated => 4401,
             Self::Deactivated | Self::Removed => 4403,
             Self::TooSlow => 4408,
@@ -52,6 +57,8 @@ impl Reason {
         match self {
             Self::ClientLeft => "bye",
             Self::GoingAway => "server going away; reconnect and resume from your cursor",
+            Self::Restart => "server requested disconnect; reconnect",
+            Self::NoChannel => "no channel was joined for a long time",
             Self::NoFrame => "that was no WebSocket frame",
             Self::NoText => "text frames are UTF-8",
             Self::BadFrames => "too many bad frames",
@@ -77,6 +84,8 @@ impl Reason {
         match self {
             Self::ClientLeft => "client_left",
             Self::GoingAway => "going_away",
+            Self::Restart => "restart",
+            Self::NoChannel => "no_channel",
             Self::NoFrame => "no_frame",
             Self::NoText => "no_text",
             Self::BadFrames => "bad_frames",
@@ -105,6 +114,8 @@ mod tests {
             Reason::TooSlow,
             Reason::RateLimited,
             Reason::GoingAway,
+            Reason::Restart,
+            Reason::NoChannel,
             Reason::NoFrame,
             Reason::NoText,
             Reason::BadFrames,

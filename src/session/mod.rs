@@ -1,11 +1,14 @@
 //! A session: one client, whatever it speaks, from being let in to the reason it ends.
 
+mod bucket;
 mod close;
+mod drive;
 mod follower;
 mod gather;
 mod limits;
 mod members;
 mod parked;
+pub mod permit;
 mod run;
 mod services;
 mod standing;
@@ -14,7 +17,9 @@ mod transport;
 
 use std::collections::HashSet;
 
+pub use bucket::Bucket;
 pub use close::Reason;
+pub use drive::{Peer, drive, expiry};
 pub use follower::{Cursor, Follower, Next};
 pub use gather::Gather;
 pub use limits::{Event as Limited, Limits};
@@ -22,10 +27,11 @@ pub use members::{
     TYPING_LASTS, keep_presence, keep_typing, say_presence, start_typing, stop_typing, touch,
 };
 pub use parked::{Parked, Woke, event};
+pub use permit::Permit;
 pub use run::{Change, Dialect, run};
 pub use services::{Services, Settings};
 pub use standing::authenticate;
-pub use transport::{Frame, Gone, Incoming, SocketTransport, StreamTransport, Transport};
+pub use transport::{Body, Frame, Gone, Incoming, SocketTransport, StreamTransport, Transport};
 
 use crate::{
     chat::Standing,
@@ -34,11 +40,6 @@ use crate::{
     hub::Present,
     topic::Topic,
 };
-
-/// Consecutive bad frames that end a session.
-const MAX_BAD_FRAMES: u32 = 64;
-/// Consecutive frames over a rate limit that end a session.
-const MAX_LIMITED_FRAMES: u32 = 512;
 
 /// What a session knows of its client.
 pub struct Session {
@@ -52,8 +53,6 @@ pub struct Session {
     pub follower: Follower,
     typing: HashSet<i64>,
     present: Option<Present>,
-    bad_frames: u32,
-    limited_frames: u32,
 }
 
 impl Session {
@@ -71,16 +70,7 @@ impl Session {
         }
         let threads: Vec<Topic> = standing.threads.keys().map(|&id| Topic::thread(id)).collect();
         follower.come_in(&threads, standing.asked.clone());
-        Ok(Self {
-            services,
-            claims,
-            standing,
-            follower,
-            typing: HashSet::new(),
-            present: None,
-            bad_frames: 0,
-            limited_frames: 0,
-        })
+        Ok(Self { services, claims, standing, follower, typing: HashSet::new(), present: None })
     }
 
     /// Replaces the token by a fresh one of the same user.
@@ -113,19 +103,6 @@ impl Session {
     /// The topics of all threads that the client is in.
     pub fn thread_topics(&self) -> Vec<Topic> {
         self.standing.threads.keys().map(|&id| Topic::thread(id)).collect()
-    }
-
-    /// Counts frames that were refused; returns the reason to end when there were too many in a row.
-    pub fn judge(&mut self, outcome: &Result<()>) -> Option<Reason> {
-        match outcome.as_ref().map_err(|error| error.kind) {
-            Err(Kind::Malformed) => self.bad_frames += 1,
-            Err(Kind::TooMany) => self.limited_frames += 1,
-            _ => (self.bad_frames, self.limited_frames) = (0, 0),
-        }
-        if self.bad_frames >= MAX_BAD_FRAMES {
-            return Some(Reason::BadFrames);
-        }
-        (self.limited_frames >= MAX_LIMITED_FRAMES).then_some(Reason::RateLimited)
     }
 }
 

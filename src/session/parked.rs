@@ -89,7 +89,7 @@ impl Parked {
     /// Waits for changes until a time; an error ends the poll: the caller may no longer have an answer.
     pub async fn wait(&mut self, until: Instant) -> Result<Woke> {
         let mut items = Vec::new();
-        let expires = super::run::expiry(self.claims.exp);
+        let expires = super::expiry(self.claims.exp);
         let taken = tokio::select! {
             biased;
             () = self.services.lifecycle.draining() => return Ok(Woke::Over),
@@ -98,7 +98,7 @@ impl Parked {
             () = sleep_until(expires) => return Err(ended(Reason::Unauthenticated)),
         };
         let resync = items.iter().any(|item| matches!(item, Item::Resync));
-        if taken == Taken::Lagged || resync {
+        if matches!(taken, Taken::Lagged(_)) || resync {
             // Boxed: what waits for a minute must not have room for a query all the time.
             self.asked = Box::pin(self.services.chat.admit(&self.claims)).await?.asked;
             return Ok(Woke::Ask);

@@ -2,8 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Limits;
-use crate::{auth::Verifier, chat::Chat, db::Pool, hub::Hub, lifecycle::Lifecycle};
+use super::{Limits, Permit};
+use crate::{
+    auth::Verifier, chat::Chat, config::Supabase, db::Pool, hub::Hub, lifecycle::Lifecycle,
+};
 
 /// The parts of a running bridge that clients' sides need.
 #[derive(Clone)]
@@ -14,6 +16,8 @@ pub struct Services {
     pub pool: Pool,
     /// The domain's functions.
     pub chat: Chat,
+    /// Who may see what.
+    pub permit: Permit,
     /// Who verifies tokens.
     pub verifier: Verifier,
     /// What each user may do how often.
@@ -41,6 +45,8 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// Credits that a message of the `direct` dialect costs.
     pub direct_price: i64,
+    /// What the `supabase` dialect reads.
+    pub supabase: Supabase,
 }
 
 impl Settings {

@@ -25,11 +25,20 @@ const WRITE_BUFFER: usize = 8_192;
 /// Frames of one write; beyond the buffer's limit a write waits for the client.
 const MAX_WRITE_BUFFER: usize = 64 * 1024 * 1024;
 
+/// What a frame holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Text.
+    Text(Utf8Bytes),
+    /// Bytes; only some dialects have any.
+    Binary(Bytes),
+}
+
 /// A frame to a client.
 #[derive(Clone)]
 pub struct Frame {
-    /// Its text.
-    pub text: Utf8Bytes,
+    /// What it holds.
+    pub body: Body,
     /// Where the client stands after it; none for what no change caused.
     pub cursor: Option<Cursor>,
     /// When the change was captured, in microseconds since 1970.
@@ -39,7 +48,21 @@ pub struct Frame {
 impl Frame {
     /// A frame that answers or greets.
     pub fn plain(text: impl Into<Utf8Bytes>) -> Self {
-        Self { text: text.into(), cursor: None, at: None }
+        Body::Text(text.into()).into()
+    }
+
+    /// Its text; empty for bytes.
+    pub fn text(&self) -> &str {
+        match &self.body {
+            Body::Text(text) => text,
+            Body::Binary(_) => "",
+        }
+    }
+}
+
+impl From<Body> for Frame {
+    fn from(body: Body) -> Self {
+        Self { body, cursor: None, at: None }
     }
 }
 
@@ -110,7 +133,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for SocketTransport<S> 
 
     async fn send(&mut self, frames: Vec<Frame>) -> Result<(), Gone> {
         for frame in frames {
-            self.0.feed(Message::Text(frame.text)).await.map_err(|_| Gone)?;
+            let message = match frame.body {
+                Body::Text(text) => Message::Text(text),
+                Body::Binary(bytes) => Message::Binary(bytes),
+            };
+            self.0.feed(message).await.map_err(|_| Gone)?;
         }
         self.0.flush().await.map_err(|_| Gone)
     }

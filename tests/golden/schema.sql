@@ -1171,7 +1171,7 @@ begin
     if not person.active then
         raise exception 'Account deactivated' using errcode = 'RC403';
     end if;
-    if exists (select from chat.revoked_tokens t where t.jti = admit.jti)
+    if chat.is_revoked(jti)
         or (person.tokens_valid_after is not null and (issued_at > person.tokens_valid_after) is not true)
     then
         raise exception 'Token revoked' using errcode = 'RC401';
@@ -1732,6 +1732,18 @@ end
 $$;
 
 COMMENT ON FUNCTION chat.history_page(reader bigint, thread bigint, before bigint, after bigint, max integer) IS 'A page of a thread, ascending: the newest, those before a message id, or those after one.';
+
+CREATE FUNCTION chat.is_revoked(jti text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select exists (
+        select
+        from chat.revoked_tokens t
+        where t.jti = is_revoked.jti);
+$$;
+
+COMMENT ON FUNCTION chat.is_revoked(jti text) IS 'Whether a token is refused from now on, whoever its bearer is.';
 
 CREATE FUNCTION chat.log_out(caller bigint, jti text, issued_at timestamp with time zone, expires_at timestamp with time zone, login text, everywhere boolean) RETURNS jsonb
     LANGUAGE plpgsql
@@ -2851,6 +2863,37 @@ $_$;
 
 COMMENT ON FUNCTION chat."user"(ref text) IS 'The user of a uuid or integer id; null when there is none or the text is neither.';
 
+CREATE FUNCTION rowcast._capture_broadcasts() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+begin
+    -- a topic that no client can hold is nobody's
+    insert into rowcast.changes (topic, relation, op, key, record, ring)
+    select p.place,
+        'realtime.messages',
+        'INSERT',
+        jsonb_build_object('id', n.id),
+        to_jsonb(n) - 'extension' - 'updated_at',
+        row_number() over () = 1
+    from new_rows n
+    cross join lateral (
+        select case when n.private then 'channel:private:' else 'channel:public:' end || n.topic as place
+    ) p
+    where n.extension = 'broadcast'
+        and n.topic <> ''
+        and octet_length(p.place) <= 640
+        and n.topic !~ '[\u0001-\u001f\u007f-\u009f]';
+    return null;
+exception when others then
+    perform rowcast._failed('realtime.messages', tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._capture_broadcasts() IS 'Puts broadcasts from SQL on the topic of their channel.';
+
 CREATE FUNCTION rowcast._capture_of(relation oid) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2861,6 +2904,39 @@ CREATE FUNCTION rowcast._capture_of(relation oid) RETURNS text
 $_$;
 
 COMMENT ON FUNCTION rowcast._capture_of(relation oid) IS 'The capture function of a watched table; null when it is not watched.';
+
+CREATE FUNCTION rowcast._capture_watches() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_op = 'DELETE' then
+        insert into rowcast.changes (topic, relation, op, key, old_record, ring)
+        select 'table:rowcast.watches',
+            'rowcast.watches',
+            tg_op,
+            jsonb_build_object('id', o.id),
+            jsonb_build_object('id', o.id, 'name', o.name, 'topic', o.topic, 'publication', o.publication),
+            row_number() over () = 1
+        from old_rows o;
+    else
+        insert into rowcast.changes (topic, relation, op, key, record, ring)
+        select 'table:rowcast.watches',
+            'rowcast.watches',
+            tg_op,
+            jsonb_build_object('id', n.id),
+            jsonb_build_object('id', n.id, 'name', n.name, 'topic', n.topic, 'publication', n.publication),
+            row_number() over () = 1
+        from new_rows n;
+    end if;
+    return null;
+exception when others then
+    perform rowcast._failed('rowcast.watches', tg_op, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._capture_watches() IS 'Tells through the log what is watched and what no longer is.';
 
 CREATE FUNCTION rowcast._columns_of(relation regclass) RETURNS text[]
     LANGUAGE sql STABLE
@@ -2876,6 +2952,107 @@ CREATE FUNCTION rowcast._columns_of(relation regclass) RETURNS text[]
 $$;
 
 COMMENT ON FUNCTION rowcast._columns_of(relation regclass) IS 'The columns a table has now, in order.';
+
+CREATE FUNCTION rowcast._condition(watch integer, column_name text, operator text, value text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    kind record;
+    symbol text;
+    home text := 'pg_catalog';
+    literal text;
+    test text;
+begin
+    select y.oid,
+        y.typtype,
+        y.typcategory,
+        y.typarray,
+        format_type(y.oid, -1) as shown,
+        -- char(n) is as long as it is
+        format_type(y.oid, case when a.atttypid = y.oid and y.oid = 'bpchar'::regtype then a.atttypmod else -1 end)
+            || case when l.oid is null then '' else format(' collate %I.%I', m.nspname, l.collname) end as definition,
+        n.nspname,
+        y.oid < 16384 as built_in,
+        pg_has_role(c.relowner, s.nspowner, 'member') as trusted
+    into kind
+    from rowcast.watches w
+    join pg_class c on c.oid = w.relation
+    join pg_namespace s on s.nspname = 'rowcast'
+    join pg_attribute a on a.attrelid = w.relation
+    join pg_type y on y.oid = (rowcast._type(a.atttypid) ->> 'oid')::oid
+    join pg_namespace n on n.oid = y.typnamespace
+    left join pg_collation l on l.oid = a.attcollation and l.collname <> 'default'
+    left join pg_namespace m on m.oid = l.collnamespace
+    where w.id = watch
+        and a.attname = column_name
+        and a.attnum > 0
+        and not a.attisdropped;
+    if not found then
+        raise exception 'invalid column for filter %', column_name
+            using errcode = 'RC400';
+    end if;
+    -- reading a composite value may run the checks of domains in it
+    if not kind.built_in and kind.typtype <> 'e' and not kind.trusted then
+        raise exception 'type % is not compared: the table''s owner is not a member of the bridge''s role', kind.shown
+            using errcode = 'RC403';
+    end if;
+
+    symbol := case operator
+        when 'eq' then '='
+        when 'neq' then '<>'
+        when 'lt' then '<'
+        when 'lte' then '<='
+        when 'gt' then '>'
+        when 'gte' then '>='
+        when 'in' then '='
+        when 'isdistinct' then '='
+        when 'like' then '~~'
+        when 'ilike' then '~~*'
+        when 'match' then '~'
+        when 'imatch' then '~*'
+    end;
+    if symbol is null and (operator <> 'is' or value not in ('null', 'true', 'false', 'unknown')) then
+        raise exception 'unknown filter operator %', operator
+            using errcode = 'RC400';
+    end if;
+
+    -- an extension's operators stand beside its type
+    if not kind.built_in and exists (
+        select
+        from pg_operator o
+        join pg_namespace n on n.oid = o.oprnamespace
+        join pg_proc f on f.oid = o.oprcode
+        join pg_language g on g.oid = f.prolang
+        where o.oprname = symbol
+            and o.oprleft = kind.oid
+            and n.nspname = kind.nspname
+            and g.lanname in ('c', 'internal'))
+    then
+        home := kind.nspname;
+    end if;
+
+    -- a literal is read by the type's input function, a cast from text might be somebody's own
+    literal := case
+        when operator = 'in' then format('any (%L::%s)', value, format_type(kind.typarray, -1))
+        when operator in ('like', 'ilike', 'match', 'imatch') and kind.oid <> 'bytea'::regtype then
+            format('%L::text', value)
+        else format('%L::%s', value, kind.shown)
+    end;
+    test := case operator
+        when 'is' then format('x.%I is %s', column_name, value)
+        when 'isdistinct' then
+            format('coalesce(not x.%I operator(%I.%s) %s, true)', column_name, home, symbol, literal)
+        else format('x.%I operator(%I.%s) %s', column_name, home, symbol, literal)
+    end;
+    return format(
+        'select array_agg(w.nth) from unnest($1) w (nth) cross join lateral '
+            'jsonb_to_record($2 -> (w.nth - 1)) x (%I %s) where %s',
+        column_name, kind.definition, test);
+end
+$_$;
+
+COMMENT ON FUNCTION rowcast._condition(watch integer, column_name text, operator text, value text) IS 'The query that tells which of some records a condition holds for; every name and value in it is quoted.';
 
 CREATE FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) RETURNS TABLE(capture text, topic text)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2962,6 +3139,7 @@ begin
     into watched;
 
     perform rowcast._write_capture(watched);
+    perform rowcast._write_sight(watched);
 
     -- who creates a trigger must be allowed to call its function
     capture := format('rowcast._capture_%s()', watched.id);
@@ -2977,6 +3155,122 @@ $$;
 
 COMMENT ON FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) IS 'Checks a table and its caller, notes the watch and writes its capture function. Called by watch().';
 
+CREATE FUNCTION rowcast._doctor_realtime() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query
+    select 'role ' || w.name,
+        p.problem is null,
+        coalesce(p.problem, 'the bridge may act as it'),
+        p.remedy
+    from (values ('anon'), ('authenticated'), ('service_role')) w (name)
+    left join pg_roles r on r.rolname = w.name
+    left join lateral (
+        select v.problem, v.remedy
+        from (values
+            (1, r.oid is null,
+                'it is missing; clients of the supabase dialect need it',
+                format('create role %I nologin noinherit%s, then rowcast migrate', w.name,
+                    case when w.name = 'service_role' then ' bypassrls' else '' end)),
+            (2, not rowcast._may_become(w.name),
+                'the bridge may not act as it',
+                format('grant %I to %I', w.name, current_user)),
+            (3, w.name = 'service_role' and not r.rolbypassrls and not r.rolsuper,
+                'it does not bypass row security, as apps expect',
+                'as a superuser: alter role service_role bypassrls')
+        ) v (nth, is_so, problem, remedy)
+        where v.is_so
+        order by v.nth
+        limit 1
+    ) p on true;
+
+    return query
+    select 'functions for policies and broadcasts',
+        m.missing is null,
+        coalesce('missing: ' || m.missing, 'all there'),
+        case when m.missing is not null then
+            'rowcast migrate, as a role that may create schemas and functions in realtime and auth'
+        end
+    from (
+        select string_agg(x.name, ', ') as missing
+        from (values
+            ('auth.uid()'),
+            ('auth.role()'),
+            ('auth.jwt()'),
+            ('realtime.topic()'),
+            ('realtime.send(jsonb,text,text,boolean)')
+        ) x (name)
+        where not exists (
+            select
+            from pg_proc p
+            join pg_namespace n on n.oid = p.pronamespace
+            where n.nspname = split_part(x.name, '.', 1)
+                and p.proname = split_part(split_part(x.name, '.', 2), '(', 1))
+    ) m;
+
+    return query
+    select 'broadcasts from SQL',
+        p.problem is null,
+        coalesce(p.problem, 'captured'),
+        p.remedy
+    from (values (to_regclass('realtime.messages'))) m (messages)
+    left join lateral (
+        select v.problem, v.remedy
+        from (values
+            (1, m.messages is null,
+                'realtime.messages is missing',
+                'rowcast migrate, as a role that may create in schema realtime'),
+            (2, m.messages is not null and not exists (
+                    select
+                    from pg_trigger t
+                    where t.tgrelid = m.messages
+                        and t.tgname = '_900_rowcast_insert'
+                        and t.tgenabled in ('O', 'A')),
+                'the trigger of realtime.messages is missing or disabled',
+                format('grant trigger on realtime.messages to %I, then rowcast migrate', current_user)),
+            (3, m.messages is not null and not exists (
+                    select
+                    from pg_inherits i
+                    join pg_class c on c.oid = i.inhrelid
+                    where i.inhparent = m.messages
+                        and (c.relname = 'messages_' || to_char(timezone('utc', now()), 'YYYY_MM_DD')
+                            or pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT'))
+                    and exists (select from pg_partitioned_table t where t.partrelid = m.messages),
+                'the partition of today is missing',
+                'select rowcast.keep_messages(''72 hours''); or start a bridge, which does that')
+        ) v (nth, is_so, problem, remedy)
+        where v.is_so
+        order by v.nth
+        limit 1
+    ) p on true;
+
+    return query
+    select 'publication ' || p.name,
+        k.oid is not null and w.unwatched is null,
+        case
+            when k.oid is null then 'it was dropped'
+            else coalesce('not watched: ' || w.unwatched, 'all its tables are watched')
+        end,
+        case when k.oid is null or w.unwatched is not null then
+            format('select * from rowcast.sync_publication(%L), which says why', p.name)
+        end
+    from rowcast.publications p
+    left join pg_publication k on k.pubname = p.name
+    cross join lateral (
+        select string_agg(t.relation::text, ', ') as unwatched
+        from rowcast._published(p.name) t
+        where not exists (
+            select
+            from rowcast.watches x
+            where x.relation = t.relation)
+    ) w;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_realtime() IS 'The doctor''s look at what the supabase dialect needs.';
+
 CREATE FUNCTION rowcast._doctor_triggers() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2989,6 +3283,7 @@ CREATE FUNCTION rowcast._doctor_triggers() RETURNS TABLE(check_name text, ok boo
         end
     from (values
         ('rowcast.changes', 1),
+        ('rowcast.watches', 3),
         ('chat.users', 5),
         ('chat.threads', 2),
         ('chat.members', 4),
@@ -3094,6 +3389,53 @@ $$;
 
 COMMENT ON FUNCTION rowcast._doctor_watches() IS 'The doctor''s look at the watched tables.';
 
+CREATE FUNCTION rowcast._drop_sight(watch integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regproc(format('rowcast._sight_%s', watch)) is not null then
+        execute format(
+            'drop function rowcast.%I(text, text, jsonb, text[], text[], int[], int[], int[], int)',
+            '_sight_' || watch);
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._drop_sight(watch integer) IS 'Drops what _write_sight() wrote. Only the owner of the schema may.';
+
+CREATE FUNCTION rowcast._equality_of(relation regclass) RETURNS TABLE(nth bigint, name text, type text, operator text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select k.nth,
+        a.attname::text,
+        format_type((rowcast._type(a.atttypid) ->> 'oid')::oid, -1),
+        format('operator(%I.%s)', n.nspname, o.oprname)
+    from (
+        select i.indrelid, i.indkey, i.indclass, i.indnkeyatts
+        from pg_index i
+        where i.indrelid = relation
+            and i.indisvalid
+            and (i.indisprimary or i.indisreplident)
+        order by i.indisprimary desc
+        limit 1
+    ) i
+    cross join lateral unnest(i.indkey::int2[], i.indclass::oid[]) with ordinality k (attnum, opclass, nth)
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    join pg_opclass c on c.oid = k.opclass
+    join pg_amop m
+        on m.amopfamily = c.opcfamily
+        and m.amoplefttype = c.opcintype
+        and m.amoprighttype = c.opcintype
+        and m.amopstrategy = 3
+    join pg_operator o on o.oid = m.amopopr
+    join pg_namespace n on n.oid = o.oprnamespace
+    where k.nth <= i.indnkeyatts;
+$$;
+
+COMMENT ON FUNCTION rowcast._equality_of(relation regclass) IS 'The key''s columns with the types and operators that its index finds rows by, whatever the search_path.';
+
 CREATE FUNCTION rowcast._failed(relation text, op text, state text, message text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3143,12 +3485,334 @@ begin
     end if;
 
     execute format('drop function if exists %s', capture);
+    perform rowcast._drop_sight(w.id)
+    from rowcast.watches w
+    where w.relation = _forget_capture.relation;
     delete from rowcast.watches w
     where w.relation = _forget_capture.relation;
 end
 $$;
 
 COMMENT ON FUNCTION rowcast._forget_capture(relation oid) IS 'Drops the capture function of a table whose triggers are gone. Called by unwatch().';
+
+CREATE FUNCTION rowcast._install_auth() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    perform rowcast._make_schema('auth', 'what policies ask about who asks.');
+    if not has_schema_privilege('auth', 'create') then
+        return;
+    end if;
+
+    perform rowcast._offer('auth.jwt()', 'the claims of the token, as signed.', $definition$
+auth.jwt()
+returns jsonb
+language sql
+stable
+as $$
+    select case when pg_catalog.current_setting('request.jwt.claims', true) operator(pg_catalog.<>) ''
+        then pg_catalog.current_setting('request.jwt.claims', true)::pg_catalog.jsonb end;
+$$
+$definition$);
+
+    perform rowcast._offer('auth.uid()', 'whom the token is about.', $definition$
+auth.uid()
+returns uuid
+language sql
+stable
+as $$
+    select case
+        when pg_catalog.current_setting('request.jwt.claim.sub', true) operator(pg_catalog.<>) ''
+            then pg_catalog.current_setting('request.jwt.claim.sub', true)::pg_catalog.uuid
+        when pg_catalog.current_setting('request.jwt.claims', true) operator(pg_catalog.<>) ''
+            then (pg_catalog.current_setting('request.jwt.claims', true)::pg_catalog.jsonb
+                operator(pg_catalog.->>) 'sub')::pg_catalog.uuid
+    end;
+$$
+$definition$);
+
+    perform rowcast._offer('auth.role()', 'the role that the token names.', $definition$
+auth.role()
+returns text
+language sql
+stable
+as $$
+    select case
+        when pg_catalog.current_setting('request.jwt.claim.role', true) operator(pg_catalog.<>) ''
+            then pg_catalog.current_setting('request.jwt.claim.role', true)
+        when pg_catalog.current_setting('request.jwt.claims', true) operator(pg_catalog.<>) ''
+            then pg_catalog.current_setting('request.jwt.claims', true)::pg_catalog.jsonb
+                operator(pg_catalog.->>) 'role'
+    end;
+$$
+$definition$);
+end
+$_$;
+
+COMMENT ON FUNCTION rowcast._install_auth() IS 'Makes the functions of schema auth.';
+
+CREATE FUNCTION rowcast._install_capture() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    -- added beside whatever is there, as rowcast.watch() does with any table
+    if to_regclass('realtime.messages') is not null and not exists (
+        select
+        from pg_trigger t
+        where t.tgrelid = to_regclass('realtime.messages')
+            and t.tgname = '_900_rowcast_insert')
+    then
+        create trigger _900_rowcast_insert
+            after insert on realtime.messages
+            referencing new table as new_rows
+            for each statement
+            when (current_setting('rowcast.probe', true) is distinct from 'on')
+            execute function rowcast._capture_broadcasts();
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._install_capture() IS 'Puts the rows of realtime.messages into the log.';
+
+CREATE FUNCTION rowcast._install_grants() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    client name;
+    name text;
+begin
+    for client in
+        select r.rolname
+        from pg_roles r
+        where r.rolname in ('anon', 'authenticated', 'service_role')
+    loop
+        foreach name in array array['realtime', 'auth'] loop
+            if rowcast._is_ours(obj_description(to_regnamespace(name), 'pg_namespace'))
+                and not has_schema_privilege(client, name, 'usage')
+            then
+                execute format('grant usage on schema %I to %I', name, client);
+            end if;
+        end loop;
+        if rowcast._is_ours(obj_description(to_regclass('realtime.messages'), 'pg_class'))
+            and not has_table_privilege(client, 'realtime.messages', 'update')
+        then
+            execute format('grant select, insert, update on realtime.messages to %I', client);
+        end if;
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._install_grants() IS 'Gives the roles of clients what they need of what is ours; who may see which row is up to policies.';
+
+CREATE FUNCTION rowcast._install_messages() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform rowcast._make_schema('realtime', 'broadcasts from SQL, and the policies of private channels.');
+    if to_regclass('realtime.messages') is null then
+        create table realtime.messages (
+            topic text not null,
+            extension text not null,
+            payload jsonb,
+            event text,
+            private boolean default false,
+            updated_at timestamp not null default timezone('utc', now()),
+            inserted_at timestamp not null default timezone('utc', now()),
+            id uuid not null default gen_random_uuid(),
+            binary_payload bytea,
+            constraint messages_payload_exclusive check (payload is null or binary_payload is null),
+            primary key (id, inserted_at)
+        ) partition by range (inserted_at);
+        create index messages_inserted_at_topic on realtime.messages (inserted_at desc, topic)
+            where extension = 'broadcast' and private;
+        alter table realtime.messages enable row level security;
+        comment on table realtime.messages is
+            'Rowcast: broadcasts from SQL, one partition a day (UTC), kept for 72 hours. Its policies say who may '
+            'listen and speak in private channels.';
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._install_messages() IS 'Makes realtime.messages.';
+
+CREATE FUNCTION rowcast._install_realtime_functions() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    if not has_schema_privilege('realtime', 'create') then
+        return;
+    end if;
+
+    perform rowcast._offer('realtime.topic()', 'the channel that a policy is asked about.', $definition$
+realtime.topic()
+returns text
+language sql
+stable
+as $$
+    select case when pg_catalog.current_setting('realtime.topic', true) operator(pg_catalog.<>) ''
+        then pg_catalog.current_setting('realtime.topic', true) end;
+$$
+$definition$);
+
+    -- only what is ours is sent to: on a table of others their own functions are there
+    if not rowcast._is_ours(obj_description(to_regclass('realtime.messages'), 'pg_class')) then
+        return;
+    end if;
+
+    perform rowcast._offer('realtime._make_partition()', 'today''s partition, where the bridge was not there to make it.', $definition$
+realtime._make_partition()
+returns void
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select rowcast._make_partition(timezone('utc', now())::date);
+$$
+$definition$);
+
+    perform rowcast._offer('realtime._insert(jsonb,bytea,text,text,boolean,uuid)', 'what send() and send_binary() do.', $definition$
+realtime._insert(payload jsonb, binary_payload bytea, event text, topic text, private boolean, id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform set_config('realtime.topic', topic, true);
+    for attempt in 1 .. 2 loop
+        begin
+            insert into realtime.messages (id, payload, binary_payload, event, topic, private, extension)
+            values (id, payload, binary_payload, event, topic, private, 'broadcast');
+            return;
+        exception when check_violation then
+            -- no partition for today: the bridge has been away for days
+            if attempt = 2 then
+                raise;
+            end if;
+            perform realtime._make_partition();
+        end;
+    end loop;
+exception when others then
+    raise warning 'WarnSendingBroadcastMessage: %', sqlerrm;
+end
+$$
+$definition$);
+
+    perform rowcast._offer('realtime.send(jsonb,text,text,boolean)', 'broadcasts a message to a channel when the transaction commits.', $definition$
+realtime.send(payload jsonb, event text, topic text, private boolean default true)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    id uuid := gen_random_uuid();
+begin
+    if jsonb_typeof(payload) = 'object' and not payload ? 'id' then
+        payload := payload || jsonb_build_object('id', id);
+    end if;
+    perform realtime._insert(payload, null, event, topic, private, id);
+end
+$$
+$definition$);
+
+    perform rowcast._offer('realtime.send_binary(bytea,text,text,boolean)', 'broadcasts bytes to a channel when the transaction commits.', $definition$
+realtime.send_binary(payload bytea, event text, topic text, private boolean default true)
+returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+    select realtime._insert(null, payload, event, topic, private, gen_random_uuid());
+$$
+$definition$);
+
+    perform rowcast._offer('realtime.broadcast_changes(text,text,text,text,text,record,record,text)', 'broadcasts a row''s change; call it in a trigger for each row.', $definition$
+realtime.broadcast_changes(
+    topic_name text,
+    event_name text,
+    operation text,
+    table_name text,
+    table_schema text,
+    new record,
+    old record,
+    level text default 'ROW')
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if level = 'STATEMENT' then
+        raise exception 'function can only be triggered for each row, not for each statement';
+    end if;
+    if operation not in ('INSERT', 'UPDATE', 'DELETE') then
+        raise exception 'Unexpected operation type: %', operation;
+    end if;
+    perform realtime.send(
+        jsonb_build_object(
+            'old_record', old,
+            'record', new,
+            'operation', operation,
+            'table', table_name,
+            'schema', table_schema),
+        event_name,
+        topic_name);
+exception when others then
+    raise warning 'WarnSendingBroadcastMessage: Failed to process the row: %', sqlerrm;
+end
+$$
+$definition$);
+end
+$_$;
+
+COMMENT ON FUNCTION rowcast._install_realtime_functions() IS 'Makes the functions of schema realtime.';
+
+CREATE FUNCTION rowcast._is_ours(described text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(described like 'Rowcast: %', false);
+$$;
+
+COMMENT ON FUNCTION rowcast._is_ours(described text) IS 'Whether an object of a schema that others use too was made by us, as its comment says.';
+
+CREATE FUNCTION rowcast._judgement(watch integer, role text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format(
+        'select pg_catalog.array_agg(rowcast_w.nth) from pg_catalog.unnest($1) rowcast_w (nth) where ('
+            'select %s from pg_catalog.jsonb_populate_record(null::%s, $2 operator(pg_catalog.->) '
+            '(rowcast_w.nth operator(pg_catalog.-) 1)) as %I)',
+        coalesce('(' || string_agg(p.expression, ' or ') filter (where p.polpermissive) || ')', 'false')
+            || coalesce(' and ' || string_agg(p.expression, ' and ') filter (where not p.polpermissive), ''),
+        format('%I.%I', n.nspname, c.relname),
+        c.relname)
+    from rowcast.watches w
+    join pg_class c on c.oid = w.relation
+    join pg_namespace n on n.oid = c.relnamespace
+    left join lateral (
+        select x.polpermissive, '(' || coalesce(pg_get_expr(x.polqual, x.polrelid), 'true') || ')' as expression
+        from pg_policy x
+        where x.polrelid = c.oid
+            and x.polcmd in ('r', '*')
+            and (x.polroles = '{0}' or exists (
+                select
+                from unnest(x.polroles) r (oid)
+                where pg_has_role(to_regrole(quote_ident(role)), r.oid, 'usage')))
+    ) p on true
+    where w.id = watch
+    group by n.nspname, c.relname;
+$_$;
+
+COMMENT ON FUNCTION rowcast._judgement(watch integer, role text) IS 'The query that tells which of some rows, as JSON, the policies of a watched table let a role see.';
 
 CREATE FUNCTION rowcast._key_of(relation regclass) RETURNS text[]
     LANGUAGE sql STABLE
@@ -3170,6 +3834,166 @@ CREATE FUNCTION rowcast._key_of(relation regclass) RETURNS text[]
 $$;
 
 COMMENT ON FUNCTION rowcast._key_of(relation regclass) IS 'The columns that tell rows apart: the primary key, else the replica identity index; null for none.';
+
+CREATE FUNCTION rowcast._make_partition(day date) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    name text := format('messages_%s', to_char(day, 'YYYY_MM_DD'));
+begin
+    if to_regclass(format('realtime.%I', name)) is not null then
+        return false;
+    end if;
+    -- attaching, unlike creating in place, lets others write meanwhile
+    execute format(
+        'create table realtime.%I (like realtime.messages including defaults including constraints)', name);
+    execute format(
+        'alter table realtime.messages attach partition realtime.%I for values from (%L) to (%L)', name, day, day + 1);
+    return true;
+exception when duplicate_table or unique_violation or invalid_object_definition then
+    return false;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._make_partition(day date) IS 'Makes the partition of realtime.messages for one day; false when it is there.';
+
+CREATE FUNCTION rowcast._make_roles() RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    wanted text;
+    sees_all text;
+begin
+    foreach wanted in array array['anon', 'authenticated', 'service_role'] loop
+        sees_all := case when wanted = 'service_role' then ' bypassrls' else '' end;
+        begin
+            if to_regrole(wanted) is null then
+                begin
+                    execute format('create role %I nologin noinherit%s', wanted, sees_all);
+                exception when insufficient_privilege then
+                    -- only who bypasses row security may give that away
+                    execute format('create role %I nologin noinherit', wanted);
+                end;
+            end if;
+        exception
+            -- roles belong to the cluster: another database's migration may have been faster
+            when duplicate_object or unique_violation then null;
+            when insufficient_privilege then
+                return next format(
+                    'role %1$s is missing and %2$I may not create it; let a superuser run: create role %1$I nologin noinherit%3$s',
+                    wanted, current_user, sees_all);
+                continue;
+        end;
+
+        begin
+            if not rowcast._may_become(wanted) then
+                execute format('grant %I to %I', wanted, current_user);
+            end if;
+        exception
+            when unique_violation or internal_error then null;
+            when insufficient_privilege or invalid_grant_operation then
+                return next format(
+                    '%2$I may not act as %1$s; let a superuser run: grant %1$I to %2$I', wanted, current_user);
+        end;
+    end loop;
+end
+$_$;
+
+COMMENT ON FUNCTION rowcast._make_roles() IS 'Makes anon, authenticated and service_role where it may; returns a sentence for each that needs a superuser.';
+
+CREATE FUNCTION rowcast._make_schema(name text, says text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regnamespace(name) is null then
+        execute format('create schema %I', name);
+        execute format('comment on schema %I is %L', name, 'Rowcast: ' || says);
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._make_schema(name text, says text) IS 'Makes a schema that is missing.';
+
+CREATE FUNCTION rowcast._may_become(role text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        return false;
+    end if;
+    return pg_has_role(
+        current_user,
+        role::name,
+        case when current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end);
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._may_become(role text) IS 'Whether the current role may `set role` to another; false for a role that is not there.';
+
+CREATE FUNCTION rowcast._offer(signature text, says text, definition text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    known regprocedure := to_regprocedure(signature);
+    described text := obj_description(known, 'pg_proc');
+    wanted text := format('Rowcast: %s (%s)', says, md5(definition));
+begin
+    if known is null or (rowcast._is_ours(described) and described <> wanted) then
+        execute format('create or replace function %s', definition);
+        execute format('comment on function %s is %L', signature, wanted);
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._offer(signature text, says text, definition text) IS 'Makes a function that is missing, renews one of ours, leaves any other as it is.';
+
+CREATE FUNCTION rowcast._path_of(role text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select coalesce(
+        (
+            select substr(s.setting, 13)
+            from pg_db_role_setting d
+            cross join lateral unnest(d.setconfig) s (setting)
+            where s.setting like 'search\_path=%'
+                and d.setdatabase in (0, (select b.oid from pg_database b where b.datname = current_database()))
+                and d.setrole in (0, to_regrole(quote_ident(role)))
+            order by d.setrole = 0, d.setdatabase = 0
+            limit 1
+        ),
+        '"$user", public' || case when to_regnamespace('extensions') is not null then ', extensions' else '' end);
+$_$;
+
+COMMENT ON FUNCTION rowcast._path_of(role text) IS 'The search_path of a role''s own sessions in this database: functions that policies call may count on it.';
+
+CREATE FUNCTION rowcast._published(name text) RETURNS TABLE(relation regclass)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    -- partitions are watched with their parent, where that is published too
+    select distinct case
+        when p.puballtables or r.prrelid is not null then x.root
+        else x.leaf
+    end::regclass
+    from (
+        select t.pubname, c.oid as leaf, coalesce(pg_partition_root(c.oid)::oid, c.oid) as root
+        from pg_publication_tables t
+        join pg_namespace n on n.nspname = t.schemaname
+        join pg_class c on c.relnamespace = n.oid and c.relname = t.tablename
+        where t.pubname = _published.name
+            and t.schemaname not in ('rowcast', 'chat', 'realtime')
+    ) x
+    join pg_publication p on p.pubname = x.pubname
+    left join pg_publication_rel r on r.prpubid = p.oid and r.prrelid = x.root;
+$$;
+
+COMMENT ON FUNCTION rowcast._published(name text) IS 'The tables of a publication, a partitioned one instead of its partitions.';
 
 CREATE FUNCTION rowcast._refuse(relation regclass) RETURNS text
     LANGUAGE sql STABLE
@@ -3202,6 +4026,75 @@ CREATE FUNCTION rowcast._refuse(relation regclass) RETURNS text
 $$;
 
 COMMENT ON FUNCTION rowcast._refuse(relation regclass) IS 'Why a table cannot be watched; null when it can.';
+
+CREATE FUNCTION rowcast._refuse_channel(role text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regclass('realtime.messages') is null then
+        raise exception 'this database has no private channels: realtime.messages is missing'
+            using errcode = 'RC409';
+    end if;
+    perform rowcast._refuse_role(role);
+    if not exists (
+        select
+        from pg_inherits i
+        join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = to_regclass('realtime.messages')
+            and c.relname = 'messages_' || to_char(timezone('utc', now()), 'YYYY_MM_DD'))
+    then
+        perform rowcast.keep_messages(interval '72 hours');
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._refuse_channel(role text) IS 'Raises when private channels cannot be asked about for a role; sees to the partition of today.';
+
+CREATE FUNCTION rowcast._refuse_role(role text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        raise exception 'role % does not exist', quote_ident(role)
+            using errcode = 'RC403';
+    end if;
+    if role in ('none', session_user, current_user) or not rowcast._may_become(role) then
+        raise exception 'the bridge may not act as role %', quote_ident(role)
+            using errcode = 'RC403';
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._refuse_role(role text) IS 'Raises when the bridge may not act as a role, or would keep its own rights by it.';
+
+CREATE FUNCTION rowcast._refuse_subject(watch integer, role text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    trusted boolean;
+begin
+    select pg_has_role(c.relowner, s.nspowner, 'member')
+    into trusted
+    from rowcast.watches w
+    join pg_class c on c.oid = w.relation
+    join pg_namespace s on s.nspname = 'rowcast'
+    where w.id = watch;
+    if trusted is null then
+        raise exception 'the table is not watched any more'
+            using errcode = 'RC404';
+    end if;
+    if not trusted then
+        raise exception 'row security of this table is not judged: its owner is not a member of the bridge''s role'
+            using errcode = 'RC403';
+    end if;
+    perform rowcast._refuse_role(role);
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._refuse_subject(watch integer, role text) IS 'Raises when a role may not be taken on for a table.';
 
 CREATE FUNCTION rowcast._ring() RETURNS trigger
     LANGUAGE plpgsql
@@ -3268,6 +4161,50 @@ $_$;
 
 COMMENT ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) IS 'The SQL that makes JSON of some columns of a row (null: those there are now), running no foreign code.';
 
+CREATE FUNCTION rowcast._sees_all(name text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when has_schema_privilege(c.relnamespace, 'usage')
+            and has_table_privilege(c.oid, 'select')
+            and not row_security_active(c.oid)
+        then c.relkind = 'r' and not c.relhassubclass
+    end
+    from pg_class c
+    where c.oid = to_regclass(name);
+$$;
+
+COMMENT ON FUNCTION rowcast._sees_all(name text) IS 'Null: the caller does not see every row of the table; true: and a ctid is one place in it.';
+
+CREATE FUNCTION rowcast._type(type oid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    t pg_type;
+begin
+    -- a domain is what it is over
+    loop
+        select *
+        into t
+        from pg_type y
+        where y.oid = type;
+        exit when t.typtype is distinct from 'd';
+        type := t.typbasetype;
+    end loop;
+
+    return jsonb_build_object(
+        'oid', t.oid::bigint,
+        'name', t.typname,
+        'kind', t.typtype,
+        'category', t.typcategory,
+        'element', case when t.typcategory = 'A' and t.typelem <> 0 then rowcast._type(t.typelem) end);
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._type(type oid) IS 'A type without its domains: oid, name, kind (typtype), category (typcategory), and the element of an array.';
+
 CREATE TABLE rowcast.watches (
     id integer NOT NULL,
     relation regclass NOT NULL,
@@ -3279,6 +4216,7 @@ CREATE TABLE rowcast.watches (
     trusted boolean NOT NULL,
     watched_columns text[] NOT NULL,
     watched_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    publication text,
     CONSTRAINT watches_identity CHECK ((identity = ANY (ARRAY['key'::text, 'full'::text])))
 );
 
@@ -3295,6 +4233,8 @@ COMMENT ON COLUMN rowcast.watches.identity IS '''key'': old_record holds the key
 COMMENT ON COLUMN rowcast.watches.trusted IS 'Whether the table''s owner may run code as the owner of this schema anyway; see functions/watch.sql.';
 
 COMMENT ON COLUMN rowcast.watches.watched_columns IS 'The columns the table had when it was watched.';
+
+COMMENT ON COLUMN rowcast.watches.publication IS 'The publication that the table was watched for, and with which it goes; null: watched by hand.';
 
 CREATE FUNCTION rowcast._write_capture(w rowcast.watches) RETURNS void
     LANGUAGE plpgsql
@@ -3343,6 +4283,10 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
+set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set bytea_output = 'hex'
+set extra_float_digits = 1
 as $capture$
 begin
     if tg_op = 'INSERT' then
@@ -3390,6 +4334,160 @@ $_$;
 
 COMMENT ON FUNCTION rowcast._write_capture(w rowcast.watches) IS 'Writes the capture function of one watch. Only the owner of the schema may.';
 
+CREATE FUNCTION rowcast._write_sight(w rowcast.watches) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    signature constant text := '(text, text, jsonb, text[], text[], int[], int[], int[], int)';
+    parts record;
+    reader record;
+begin
+    select string_agg(format('rowcast_%s %s[];', e.nth, e.type), E'\n    ' order by e.nth) as variables,
+        string_agg(format('array_agg(rowcast_row.%I order by rowcast_key.nth)', e.name), ', ' order by e.nth) as values,
+        string_agg(format('rowcast_%s', e.nth), ', ' order by e.nth) as targets,
+        string_agg(format('%I %s', e.name, e.type), ', ' order by e.nth) as columns,
+        string_agg(
+            format('rowcast_row.%I %s rowcast_%s[w.nth]', e.name, e.operator, e.nth), ' and ' order by e.nth)
+            as matches,
+        count(*) as n
+    into parts
+    from rowcast._equality_of(w.relation) e;
+
+    -- an older version's may have other names for its parameters, which nothing may replace
+    perform rowcast._drop_sight(w.id);
+    if parts.n = 0 or parts.n <> cardinality(w.key_columns) then
+        return;
+    end if;
+
+    execute format($template$
+create or replace function rowcast.%1$I(
+    role text, path text, rows jsonb, subs text[], claims text[], lists int[], firsts int[], wanted int[], budget int)
+returns table (nth int, seen int[], state text, message text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set random_page_cost = 0.1
+as $sight$
+declare
+    began timestamptz := clock_timestamp();
+    by_place boolean := rowcast._sees_all(%9$L);
+    all_numbers int[] := array(select generate_series(1, jsonb_array_length(rows)));
+    other int[];
+    gone int[];
+    last int := 0;
+    list int[];
+    places tid[];
+    asked tid[];
+    found tid[];
+    was text;
+    %2$s
+begin
+    select %3$s
+    into %4$s
+    from jsonb_array_elements(rows) with ordinality rowcast_key (row, nth)
+    cross join lateral jsonb_to_record(rowcast_key.row -> 'key') rowcast_row (%5$s);
+
+    nth := 0;
+    seen := all_numbers;
+    if by_place is not null then
+        select array_agg(f.ctid order by w.nth),
+            array_agg(w.nth) filter (where f.is_other),
+            array_agg(w.nth) filter (where f.ctid is null)
+        into places, other, gone
+        from unnest(all_numbers) w (nth)
+        left join lateral (
+            select rowcast_row.ctid, to_jsonb(rowcast_row) is distinct from rows -> (w.nth - 1) -> 'record' as is_other
+            from %6$s rowcast_row
+            where %8$s
+            limit 1
+        ) f on true;
+        seen := gone;
+        nth := -1;
+        return next;
+        seen := other;
+        nth := 0;
+    end if;
+    return next;
+
+    -- who may read some of the columns only may not ask for places
+    by_place := by_place and has_table_privilege(role::name, %9$L::regclass, 'select');
+    was := set_config('role', role, true);
+    was := set_config('request.jwt.claim.role', role, true);
+    for subject in 1 .. cardinality(subs) loop
+        exit when subject > 1 and clock_timestamp() > began + budget * interval '1 ms';
+        if current_user::text <> role then
+            raise exception 'a policy of %7$s changed the role';
+        end if;
+        nth := subject;
+        seen := null;
+        state := null;
+        message := null;
+        if lists[subject] <> last then
+            last := lists[subject];
+            list := wanted[firsts[last]:firsts[last + 1] - 1];
+            asked := case when by_place then array(select places[w.n] from unnest(list) w (n)) end;
+        end if;
+        begin
+            was := set_config('request.jwt.claim.sub', subs[subject], true);
+            was := set_config('request.jwt.claims', claims[subject], true);
+            was := set_config('search_path', path, true);
+            if by_place then
+                select pg_catalog.array_agg(rowcast_row.ctid)
+                into found
+                from %6$s rowcast_row
+                where rowcast_row.ctid operator(pg_catalog.=) any (asked);
+            else
+                select pg_catalog.array_agg(w.nth)
+                into seen
+                from pg_catalog.unnest(list) w (nth)
+                cross join lateral (
+                    select
+                    from %6$s rowcast_row
+                    where %8$s
+                    limit 1
+                ) f;
+            end if;
+            was := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+            if found is not null then
+                seen := array(
+                    select list[w.n]
+                    from unnest(asked) with ordinality w (place, n)
+                    where w.place = any (found));
+            end if;
+        exception when others then
+            seen := null;
+            state := sqlstate;
+            message := sqlerrm;
+        end;
+        return next;
+    end loop;
+    was := set_config('role', 'none', true);
+end
+$sight$
+$template$,
+        '_sight_' || w.id, parts.variables, parts.values, parts.targets, parts.columns, w.name,
+        replace(replace(w.name, '''', ''''''), '%', '%%'), parts.matches, w.name);
+
+    execute format('comment on function rowcast.%I%s is %L',
+        '_sight_' || w.id, signature, 'Sight of ' || w.name || ', written by rowcast.watch(); do not edit, watch again.');
+    execute format('revoke all on function rowcast.%I%s from public', '_sight_' || w.id, signature);
+
+    -- whoever may ask at all may ask of this table
+    for reader in
+        select a.grantee::regrole as name
+        from pg_proc p
+        cross join lateral aclexplode(p.proacl) a
+        where p.oid = to_regproc('rowcast.sees')
+            and a.grantee not in (0, p.proowner)
+    loop
+        execute format('grant execute on function rowcast.%I%s to %s', '_sight_' || w.id, signature, reader.name);
+    end loop;
+end
+$_$;
+
+COMMENT ON FUNCTION rowcast._write_sight(w rowcast.watches) IS 'Writes the function that tells who sees which rows of one watched table; drops it where there is no key.';
+
 CREATE FUNCTION rowcast.adopt(history text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3435,6 +4533,110 @@ $$;
 
 COMMENT ON FUNCTION rowcast.adopt(history text) IS 'Compares a history id with the stored one and stores it: same, new, failover (log kept), restored (log emptied).';
 
+CREATE FUNCTION rowcast.check_filter(watch integer, role text, column_name text, operator text, value text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    watched record;
+    base record;
+    cast_to text;
+    canonical jsonb;
+begin
+    select a.atttypid, a.attnum, w.relation
+    into watched
+    from rowcast.watches w
+    join pg_class c on c.oid = w.relation
+    join pg_attribute a on a.attrelid = c.oid
+    where w.id = watch
+        and a.attname = column_name
+        and a.attnum > 0
+        and not a.attisdropped
+        and (w.columns is null or a.attname = any (w.columns) or a.attname = any (w.key_columns))
+        and to_regrole(quote_ident(role)) is not null
+        and has_schema_privilege(to_regrole(quote_ident(role)), c.relnamespace, 'usage')
+        and has_column_privilege(to_regrole(quote_ident(role)), c.oid, a.attnum, 'select');
+    if not found then
+        raise exception 'invalid column for filter %', column_name
+            using errcode = 'RC400';
+    end if;
+
+    select t.oid, t.typname, t.typarray, t.oid::regtype::text as shown, format_type(t.oid, -1) as cast_to,
+        t.oid < 16384 as built_in
+    into base
+    from pg_type t
+    where t.oid = (rowcast._type(watched.atttypid) ->> 'oid')::oid;
+
+    if operator = 'is' then
+        if value not in ('null', 'true', 'false', 'unknown') then
+            raise exception 'invalid value for is filter: must be null, true, false, or unknown'
+                using errcode = 'RC400';
+        end if;
+        if value <> 'null' and base.oid <> 'bool'::regtype then
+            raise exception 'is % filter requires a boolean column, got %', value, base.shown
+                using errcode = 'RC400';
+        end if;
+        return to_jsonb(value);
+    end if;
+
+    if operator in ('like', 'ilike', 'match', 'imatch') then
+        if base.typname not in ('text', 'varchar', 'bpchar', 'name', 'citext')
+            and not (operator = 'like' and base.typname = 'bytea')
+        then
+            raise exception 'operator % requires a text-compatible column type, got %', operator, base.shown
+                using errcode = 'RC400';
+        end if;
+        if operator in ('match', 'imatch') then
+            begin
+                perform '' ~ value;
+            exception when others then
+                raise exception 'invalid regular expression for % filter: %', operator, sqlerrm
+                    using errcode = 'RC400';
+            end;
+        end if;
+        return to_jsonb(value);
+    end if;
+
+    if operator = 'in' then
+        if base.typarray = 0 then
+            raise exception 'failed to lookup type for column %', column_name
+                using errcode = 'RC400';
+        end if;
+        cast_to := format_type(base.typarray, -1);
+    elsif operator in ('eq', 'neq', 'lt', 'lte', 'gt', 'gte', 'isdistinct') then
+        cast_to := base.cast_to;
+    else
+        raise exception 'unknown filter operator %', operator
+            using errcode = 'RC400';
+    end if;
+
+    -- the literal is read by the type's input function; to_jsonb might call a cast of the type's owner, text does not
+    begin
+        if base.built_in then
+            execute format('select to_jsonb(%L::%s)', value, cast_to) into canonical;
+        elsif operator = 'in' then
+            execute format(
+                'select to_jsonb(array(select case when x is not null then format(''%%s'', x) end from unnest(%L::%s) x))',
+                value, cast_to)
+            into canonical;
+        else
+            execute format('select to_jsonb(format(''%%s'', %L::%s))', value, cast_to) into canonical;
+        end if;
+    exception when others then
+        raise exception '%', sqlerrm
+            using errcode = 'RC400';
+    end;
+
+    if operator = 'in' and jsonb_array_length(canonical) > 100 then
+        raise exception 'too many values for `in` filter. Maximum 100'
+            using errcode = 'RC400';
+    end if;
+    return canonical;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.check_filter(watch integer, role text, column_name text, operator text, value text) IS 'Casts the value of one condition (of `in` an array literal) to its column''s type; canonical as JSON.';
+
 CREATE FUNCTION rowcast.checkpoint() RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3467,6 +4669,7 @@ CREATE FUNCTION rowcast.doctor() RETURNS TABLE(check_name text, ok boolean, deta
 begin
     return query select * from rowcast._doctor_triggers();
     return query select * from rowcast._doctor_watches();
+    return query select * from rowcast._doctor_realtime();
 
     return query
     select 'capture failures',
@@ -3637,6 +4840,176 @@ $$;
 
 COMMENT ON FUNCTION rowcast.history() IS 'system_identifier:timeline:database oid:log oid. A cursor of another history is refused.';
 
+CREATE FUNCTION rowcast.install_realtime() RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    step text;
+begin
+    return query select * from rowcast._make_roles();
+
+    foreach step in array array[
+        '_install_messages', '_install_realtime_functions', '_install_auth', '_install_grants', '_install_capture']
+    loop
+        begin
+            execute format('select rowcast.%I()', step);
+        exception when insufficient_privilege then
+            return next format('%s: %s; `rowcast doctor` says what is missing', step, sqlerrm);
+        end;
+    end loop;
+
+    perform rowcast.keep_messages(interval '72 hours');
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.install_realtime() IS 'Makes what is missing for the supabase dialect; returns a sentence for all that it may not make.';
+
+CREATE FUNCTION rowcast.keep_messages(keep interval) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    messages regclass := to_regclass('realtime.messages');
+    today date := timezone('utc', now());
+    old record;
+    changed int := 0;
+begin
+    -- what is not ours is kept up by whose it is
+    if messages is null
+        or not rowcast._is_ours(obj_description(messages, 'pg_class'))
+        or not (select pg_has_role(c.relowner, 'usage') from pg_class c where c.oid = messages)
+    then
+        return 0;
+    end if;
+
+    -- a partition is locked for a moment when it comes or goes: better later than at the cost of writers
+    perform set_config('lock_timeout', '1s', true);
+    for ahead in -1 .. 3 loop
+        changed := changed + rowcast._make_partition(today + ahead)::int;
+    end loop;
+
+    for old in
+        select c.relname
+        from pg_inherits i
+        join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = messages
+            and c.relname ~ '^messages_\d{4}_\d{2}_\d{2}$'
+            and to_date(substr(c.relname, 10), 'YYYY_MM_DD') + 1 <= timezone('utc', now()) - keep
+    loop
+        execute format('drop table realtime.%I', old.relname);
+        changed := changed + 1;
+    end loop;
+    return changed;
+exception when lock_not_available then
+    return 0;
+end
+$_$;
+
+COMMENT ON FUNCTION rowcast.keep_messages(keep interval) IS 'Keeps partitions of realtime.messages from yesterday to three days ahead, drops those that are older than `keep`.';
+
+CREATE FUNCTION rowcast.matches(watch integer, unused text, rows jsonb, columns text[], operators text[], compared_with text[], lists integer[], firsts integer[], wanted integer[], budget integer) RETURNS TABLE(nth integer, seen integer[], state text, message text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    began timestamptz := clock_timestamp();
+    list int[];
+begin
+    for asked in 1 .. cardinality(columns) loop
+        exit when asked > 1 and clock_timestamp() > began + budget * interval '1 ms';
+        nth := asked;
+        seen := null;
+        state := null;
+        message := null;
+        list := wanted[firsts[lists[asked]]:firsts[lists[asked] + 1] - 1];
+        begin
+            execute rowcast._condition(watch, columns[asked], operators[asked], compared_with[asked])
+            into seen
+            using list, rows;
+        exception when others then
+            seen := null;
+            state := sqlstate;
+            message := sqlerrm;
+        end;
+        return next;
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.matches(watch integer, unused text, rows jsonb, columns text[], operators text[], compared_with text[], lists integer[], firsts integer[], wanted integer[], budget integer) IS 'Which records (numbers from 1 in `rows`) each condition holds for; lists as in rowcast.sees(). NULL does not match, but with `is` and `isdistinct`.';
+
+CREATE FUNCTION rowcast.may_read(role text, sub text, claims text, channel text, headers text, presence boolean) RETURNS text[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    path text := rowcast._path_of(role);
+    asked text[] := case when presence then '{broadcast,presence}' else '{broadcast}' end;
+    probes uuid[];
+    readable text[];
+    was text;
+begin
+    perform rowcast._refuse_channel(role);
+    perform set_config('synchronous_commit', 'off', true);
+    perform set_config('rowcast.probe', 'on', true);
+    probes := array(select gen_random_uuid() from unnest(asked));
+    begin
+        insert into realtime.messages (id, topic, extension, private)
+        select p.id, channel, p.extension, true
+        from unnest(probes, asked) p (id, extension);
+
+        was := set_config('request.jwt.claims', claims, true);
+        was := set_config('request.jwt.claim.sub', sub, true);
+        was := set_config('request.jwt.claim.role', role, true);
+        was := set_config('request.headers', headers, true);
+        was := set_config('realtime.topic', channel, true);
+        was := set_config('role', role, true);
+        was := set_config('search_path', path, true);
+        select pg_catalog.array_agg(m.extension)
+        into readable
+        from realtime.messages m
+        where m.id operator(pg_catalog.=) any (probes);
+        raise exception using errcode = 'RC000';
+    exception when sqlstate 'RC000' then null;
+    end;
+    return coalesce(readable, '{}');
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.may_read(role text, sub text, claims text, channel text, headers text, presence boolean) IS 'Which of the extensions broadcast and presence a subject may hear in a private channel.';
+
+CREATE FUNCTION rowcast.may_write(role text, sub text, claims text, channel text, headers text, extension text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    path text := rowcast._path_of(role);
+    was text;
+begin
+    perform rowcast._refuse_channel(role);
+    perform set_config('synchronous_commit', 'off', true);
+    perform set_config('rowcast.probe', 'on', true);
+    begin
+        was := set_config('request.jwt.claims', claims, true);
+        was := set_config('request.jwt.claim.sub', sub, true);
+        was := set_config('request.jwt.claim.role', role, true);
+        was := set_config('request.headers', headers, true);
+        was := set_config('realtime.topic', channel, true);
+        was := set_config('role', role, true);
+        was := set_config('search_path', path, true);
+        insert into realtime.messages (topic, extension, private)
+        values (channel, may_write.extension, true);
+        raise exception using errcode = 'RC000';
+    exception
+        when sqlstate 'RC000' then return true;
+        when insufficient_privilege then return false;
+    end;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.may_write(role text, sub text, claims text, channel text, headers text, extension text) IS 'Whether a subject may speak in a private channel by an extension: broadcast, presence.';
+
 CREATE FUNCTION rowcast.prune(keep interval, batch integer) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3697,6 +5070,220 @@ end
 $$;
 
 COMMENT ON FUNCTION rowcast.prune(keep interval, batch integer) IS 'Deletes one batch of the log older than `keep`; 0: done, or another node is at it.';
+
+CREATE FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) RETURNS TABLE(nth integer, seen integer[], state text, message text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    began timestamptz := clock_timestamp();
+    judgement text;
+    path text := rowcast._path_of(role);
+    list int[];
+    was text;
+begin
+    perform rowcast._refuse_subject(watch, role);
+    judgement := rowcast._judgement(watch, role);
+
+    was := set_config('role', role, true);
+    was := set_config('request.jwt.claim.role', role, true);
+    for subject in 1 .. cardinality(subs) loop
+        exit when subject > 1 and clock_timestamp() > began + budget * interval '1 ms';
+        if current_user::text <> role then
+            raise exception 'a policy changed the role';
+        end if;
+        nth := subject;
+        seen := null;
+        state := null;
+        message := null;
+        list := wanted[firsts[lists[subject]]:firsts[lists[subject] + 1] - 1];
+        begin
+            was := set_config('request.jwt.claim.sub', subs[subject], true);
+            was := set_config('request.jwt.claims', claims[subject], true);
+            was := set_config('search_path', path, true);
+            execute judgement into seen using list, rows;
+            was := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+        exception when others then
+            seen := null;
+            state := sqlstate;
+            message := sqlerrm;
+        end;
+        return next;
+    end loop;
+    was := set_config('role', 'none', true);
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) IS 'As rowcast.sees(), of whole rows as they were: by the policies'' expressions, whether or not the rows are there.';
+
+CREATE FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) RETURNS TABLE(nth integer, seen integer[], state text, message text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    perform rowcast._refuse_subject(watch, role);
+    if to_regproc(format('rowcast._sight_%s', watch)) is null then
+        raise exception 'the table has no key'
+            using errcode = 'RC409';
+    end if;
+
+    return query execute format(
+        'select * from rowcast._sight_%s($1, $2, $3, $4, $5, $6, $7, $8, $9)', watch)
+    using role, rowcast._path_of(role), rows, subs, claims, lists, firsts, wanted, budget;
+end
+$_$;
+
+COMMENT ON FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) IS 'Which rows (numbers from 1 in `rows`, each {key, record}) each subject sees now. Subject n asks for list lists[n]; list l is wanted[firsts[l] .. firsts[l + 1] - 1].';
+
+CREATE FUNCTION rowcast.sync_publication(name text DEFAULT 'supabase_realtime'::text) RETURNS TABLE(relation text, done text, problem text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    publication pg_publication;
+    t record;
+begin
+    select *
+    into publication
+    from pg_publication p
+    where p.pubname = sync_publication.name;
+
+    insert into rowcast.publications (name)
+    select sync_publication.name
+    where found
+    on conflict do nothing;
+    if publication is null and not exists (
+        select
+        from rowcast.publications p
+        where p.name = sync_publication.name)
+    then
+        raise exception 'there is no publication %', quote_literal(sync_publication.name)
+            using errcode = 'RC404';
+    end if;
+
+    for t in
+        select coalesce(p.oid, w.relation::oid) as oid,
+            p.oid is not null as wanted,
+            w.id is not null as watched,
+            w.publication,
+            w.id is not null and (
+                w.key_columns is distinct from coalesce(rowcast._key_of(p.oid), '{}')
+                or w.name is distinct from p.shown
+                or (not w.trusted and w.columns is null and w.watched_columns <> rowcast._columns_of(p.oid))
+                or v.triggers < v.triggers_wanted
+            ) as changed,
+            coalesce(p.shown, w.name) as shown,
+            p.keyless
+        from (
+            select c.oid,
+                format('%I.%I', n.nspname, c.relname) as shown,
+                rowcast._key_of(c.oid) is null and c.relreplident <> 'f' as keyless
+            from rowcast._published(sync_publication.name) r
+            join pg_class c on c.oid = r.relation
+            join pg_namespace n on n.oid = c.relnamespace
+        ) p
+        full join rowcast.watches w on w.relation = p.oid
+        left join rowcast.watched v on v.relation = w.relation
+        where p.oid is not null or w.publication = sync_publication.name
+        order by 6
+    loop
+        relation := t.shown;
+        done := null;
+        problem := null;
+        begin
+            -- a busy table is for the next time: who waits for its lock holds up its writers
+            perform set_config('lock_timeout', '1s', true);
+            if not t.wanted then
+                perform rowcast.unwatch(t.oid);
+                done := 'unwatched';
+            elsif not t.watched then
+                perform rowcast.watch(t.oid, identity => case when t.keyless then 'full' else 'key' end);
+                update rowcast.watches w
+                set publication = sync_publication.name
+                where w.relation = t.oid;
+                done := 'watched';
+            elsif t.changed and t.publication = sync_publication.name then
+                perform rowcast.watch(t.oid, identity => case when t.keyless then 'full' else 'key' end);
+                done := 'watched again';
+            end if;
+        exception when others then
+            problem := sqlerrm;
+        end;
+        if done is not null or problem is not null then
+            return next;
+        end if;
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.sync_publication(name text) IS 'Watches what a publication has, unwatches what it no longer has; tells what was done and what was not, and why.';
+
+CREATE FUNCTION rowcast.sync_publications() RETURNS TABLE(relation text, done text, problem text)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select s.relation, s.done, s.problem
+    from rowcast.publications p
+    cross join lateral rowcast.sync_publication(p.name) s;
+$$;
+
+COMMENT ON FUNCTION rowcast.sync_publications() IS 'Synchronises every publication that was taken over; the bridge calls it regularly.';
+
+CREATE FUNCTION rowcast.tables_of(role text, schema_name text, table_name text, only_relation text) RETURNS TABLE(relation text, topic text, schema text, name text, watch integer, full_identity boolean, row_security boolean, is_whole boolean, columns jsonb)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    asker oid := to_regrole(quote_ident(role));
+begin
+    -- what needs no check of rows is not for a role that no check could be made as
+    perform rowcast._refuse_role(role);
+
+    return query
+    select w.name,
+        w.topic,
+        n.nspname::text,
+        c.relname::text,
+        w.id,
+        w.identity = 'full' or c.relreplident = 'f',
+        c.relrowsecurity
+            and not r.rolsuper
+            and not r.rolbypassrls
+            and (c.relforcerowsecurity or not pg_has_role(r.oid, c.relowner, 'usage')),
+        w.columns is null,
+        (
+            select jsonb_agg(
+                jsonb_build_object(
+                    'name', a.attname,
+                    'type_name', t.typname,
+                    'base', rowcast._type(a.atttypid),
+                    'modifier', a.atttypmod,
+                    'deterministic', coalesce(l.collisdeterministic, true),
+                    'key', a.attname = any (w.key_columns),
+                    'readable', has_schema_privilege(r.oid, n.oid, 'usage')
+                        and has_column_privilege(r.oid, c.oid, a.attnum, 'select'))
+                order by a.attnum)
+            from pg_attribute a
+            join pg_type t on t.oid = a.atttypid
+            left join pg_collation l on l.oid = a.attcollation
+            where a.attrelid = c.oid
+                and a.attnum > 0
+                and not a.attisdropped
+                and (w.columns is null or a.attname = any (w.columns) or a.attname = any (w.key_columns))
+        )
+    from rowcast.watches w
+    join pg_class c on c.oid = w.relation
+    join pg_namespace n on n.oid = c.relnamespace
+    cross join pg_roles r
+    where r.oid = asker
+        and (only_relation is null or w.name = only_relation)
+        and (schema_name is null or n.nspname = schema_name)
+        and (table_name is null or c.relname = table_name)
+    order by w.name;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.tables_of(role text, schema_name text, table_name text, only_relation text) IS 'Watched tables as a role may see them; null for any schema, table or relation (its name in the log).';
 
 CREATE FUNCTION rowcast.unwatch(relation regclass) RETURNS boolean
     LANGUAGE plpgsql
@@ -4206,6 +5793,15 @@ COMMENT ON COLUMN rowcast.migrations.hash IS 'Hash of the file as applied; an ap
 
 COMMENT ON COLUMN rowcast.migrations.breaking IS 'True where the file says "--! breaking": an older binary must not serve this database.';
 
+CREATE TABLE rowcast.publications (
+    name text NOT NULL,
+    taken_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE rowcast.publications IS 'Publications that were taken over: the keeper watches what they have. See rowcast.sync_publication().';
+
+COMMENT ON COLUMN rowcast.publications.taken_at IS 'When the publication was first synchronised.';
+
 CREATE VIEW rowcast.watched AS
  SELECT w.relation,
     w.name,
@@ -4305,6 +5901,9 @@ ALTER TABLE ONLY rowcast.migrations
 
 ALTER TABLE ONLY rowcast.nodes
     ADD CONSTRAINT nodes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY rowcast.publications
+    ADD CONSTRAINT publications_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY rowcast.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (one);
@@ -4447,6 +6046,18 @@ COMMENT ON TRIGGER _900_rowcast_update ON chat.threads IS 'Made by Rowcast, defi
 CREATE TRIGGER _900_rowcast_update AFTER UPDATE ON chat.users REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION chat._capture_users();
 
 COMMENT ON TRIGGER _900_rowcast_update ON chat.users IS 'Made by Rowcast, definition b5c54545f484ec432a1c8e8476db423e';
+
+CREATE TRIGGER _900_rowcast_delete AFTER DELETE ON rowcast.watches REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION rowcast._capture_watches();
+
+COMMENT ON TRIGGER _900_rowcast_delete ON rowcast.watches IS 'Made by Rowcast, definition 2ca99559373721691810ec72a4dd5953';
+
+CREATE TRIGGER _900_rowcast_insert AFTER INSERT ON rowcast.watches REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION rowcast._capture_watches();
+
+COMMENT ON TRIGGER _900_rowcast_insert ON rowcast.watches IS 'Made by Rowcast, definition 963d3451b8f00c97ff9a998ae62a7b52';
+
+CREATE TRIGGER _900_rowcast_update AFTER UPDATE ON rowcast.watches REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION rowcast._capture_watches();
+
+COMMENT ON TRIGGER _900_rowcast_update ON rowcast.watches IS 'Made by Rowcast, definition 10f8ff92dcedcc9aaab842a4e67accbe';
 
 CREATE CONSTRAINT TRIGGER ring AFTER INSERT ON rowcast.changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.ring) EXECUTE FUNCTION rowcast._ring();
 
@@ -4597,6 +6208,8 @@ REVOKE ALL ON FUNCTION chat.gone(members bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.history_page(reader bigint, thread bigint, before bigint, after bigint, max integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION chat.is_revoked(jti text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION chat.log_out(caller bigint, jti text, issued_at timestamp with time zone, expires_at timestamp with time zone, login text, everywhere boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.longpoll_count(reader bigint) FROM PUBLIC;
@@ -4659,15 +6272,27 @@ REVOKE ALL ON FUNCTION chat.unread(reader bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat."user"(ref text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._capture_broadcasts() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._capture_of(relation oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._capture_watches() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._columns_of(relation regclass) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._condition(watch integer, column_name text, operator text, value text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._doctor_realtime() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._doctor_triggers() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._doctor_watches() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._drop_sight(watch integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._equality_of(relation regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._failed(relation text, op text, state text, message text) FROM PUBLIC;
 
@@ -4675,17 +6300,59 @@ REVOKE ALL ON FUNCTION rowcast._family(relation regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._forget_capture(relation oid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._install_auth() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._install_capture() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._install_grants() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._install_messages() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._install_realtime_functions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._is_ours(described text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._judgement(watch integer, role text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._key_of(relation regclass) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._make_partition(day date) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._make_roles() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._make_schema(name text, says text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._may_become(role text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._offer(signature text, says text, definition text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._path_of(role text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._published(name text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._refuse(relation regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._refuse_channel(role text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._refuse_role(role text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._refuse_subject(watch integer, role text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._ring() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._sees_all(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._type(type oid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._write_capture(w rowcast.watches) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._write_sight(w rowcast.watches) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast.adopt(history text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.check_filter(watch integer, role text, column_name text, operator text, value text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.checkpoint() FROM PUBLIC;
 
@@ -4699,7 +6366,27 @@ REVOKE ALL ON FUNCTION rowcast.heartbeat(id uuid, name text, version text, start
 
 REVOKE ALL ON FUNCTION rowcast.history() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast.install_realtime() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.keep_messages(keep interval) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.matches(watch integer, unused text, rows jsonb, columns text[], operators text[], compared_with text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.may_read(role text, sub text, claims text, channel text, headers text, presence boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.may_write(role text, sub text, claims text, channel text, headers text, extension text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast.prune(keep interval, batch integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.sync_publication(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.sync_publications() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.tables_of(role text, schema_name text, table_name text, only_relation text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.unwatch(relation regclass) FROM PUBLIC;
 

@@ -15,13 +15,14 @@ use proptest::{
 use rowcast::{
     auth::token::{self, Sources},
     cursor::{HistoryId, Mark, Position, Snapshot, decode_time, encode_time},
+    dialects::supabase::changes::{Options, grammar::Filter, wish::Wish},
     topic::Topic,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::app::{App, Socket, person, thread, token as good_token};
+use crate::harness::app::{App, Socket, now, person, thread, token as good_token, token_with};
 
 fn budget() -> Duration {
     let seconds = std::env::var("ROWCAST_FUZZ_SECONDS").ok();
@@ -188,6 +189,41 @@ fn any_headers_and_query_present_something_or_nothing() {
     });
 }
 
+#[test]
+fn any_text_is_a_filter_with_conditions_or_an_error_in_words() {
+    let seeds = [
+        r#"id=eq.1,name=not.like."a,b\"%",or=(x=is.null,y=in.("a)",b))"#,
+        "a=not.in.(1,2,3)",
+        r#"a=eq."open,b=eq.1"#,
+        "or=(or=(a=eq.1))",
+    ];
+    fuzz(&texts(seeds.map(str::to_owned).to_vec()), |text| {
+        match Filter::parse(&text) {
+            Ok(filter) => prop_assert_eq!(filter.clauses.is_empty(), text.trim().is_empty()),
+            Err(error) => prop_assert!(error.starts_with("Error parsing `filter` params: ")),
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn any_json_is_a_wish_with_options_or_an_error_in_words() {
+    let seeds = [
+        r#"{"event":"*","schema":"public","table":"t","filter":"id=eq.1","select":["a"]}"#,
+        r#"{"cursor":null,"since":"2026-01-01T00:00:00Z","left":true}"#,
+        r#"{"schema":"*","select":[1]}"#,
+    ];
+    fuzz(&texts(seeds.map(str::to_owned).to_vec()), |text| {
+        if let Ok(value) = serde_json::from_str::<Value>(&text) {
+            let _ = Options::parse(&value);
+            if let Err(error) = Wish::parse(&value) {
+                prop_assert!(!error.is_empty());
+            }
+        }
+        Ok(())
+    });
+}
+
 /// Requests, good ones and nearly good ones, as text.
 fn frames() -> Vec<String> {
     let id = thread("maths");
@@ -230,6 +266,55 @@ async fn a_socket_answers_whatever_is_sent_and_lives() {
         }
         round += 1;
         answers(&mut ada, round, &lot).await;
+    }
+}
+
+/// Pushes of Phoenix, good ones and nearly good ones, as text.
+fn pushes() -> Vec<String> {
+    let token = token_with(&json!({ "role": "anon", "exp": now() + 3_600 }));
+    let config = json!({ "broadcast": { "ack": true, "self": true }, "presence": { "key": "k" } });
+    let changes =
+        json!([{ "event": "*", "schema": "chat", "table": "users", "filter": "id=eq.1" }]);
+    [
+        json!([null, "1", "phoenix", "heartbeat", {}]),
+        json!(["1", "1", "realtime:a", "phx_join", { "config": config, "access_token": token }]),
+        json!(["1", 2, "realtime:b", "phx_join", { "config": { "postgres_changes": changes } }]),
+        json!(["1", "3", "realtime:a", "broadcast", { "event": "e", "payload": [1.5, "💥"] }]),
+        json!(["1", "4", "realtime:a", "presence", { "event": "track", "payload": { "a": 1 } }]),
+        json!(["1", "5", "realtime:a", "access_token", { "access_token": token }]),
+        json!(["1", null, "realtime:b", "phx_leave", {}]),
+        json!("\u{3}\u{1}\u{1}\u{a}\u{1}\0\u{1}1rrealtime:ae{}"),
+    ]
+    .map(|frame| frame.as_str().map_or_else(|| frame.to_string(), str::to_owned))
+    .to_vec()
+}
+
+#[tokio::test]
+async fn a_phoenix_socket_answers_whatever_is_sent_and_lives() {
+    let rates = [
+        "--rate-channel-joins=1000000/1000000",
+        "--rate-broadcasts=1000000/1000000",
+        "--rate-presence=1000000/1000000",
+    ];
+    let app = App::start_with(&rates).await;
+    let token = token_with(&json!({ "role": "anon", "exp": now() + 3_600 }));
+    let path = format!("/realtime/v1/websocket?vsn=2.0.0&apikey={token}");
+    let mut socket = app.socket_at(&path, "unused").await.expect("a socket");
+    let mut runner = runner();
+    let input = (texts(pushes()), proptest::bool::weighted(0.3));
+    let end = Instant::now() + budget();
+    let mut round = 0;
+    while Instant::now() < end {
+        let lot: Vec<_> =
+            (0..16).map(|_| input.new_tree(&mut runner).expect("input").current()).collect();
+        for (text, binary) in &lot {
+            let frame = if *binary { Message::binary(text.clone()) } else { Message::text(text) };
+            socket.0.feed(frame).await.unwrap_or_else(|error| panic!("{error} after {lot:?}"));
+        }
+        round += 1;
+        let reference = format!("round {round}");
+        socket.send(json!([null, reference, "phoenix", "heartbeat", {}]).to_string()).await;
+        while socket.next().await[1] != json!(reference) {}
     }
 }
 

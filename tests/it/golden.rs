@@ -5,6 +5,8 @@
 //! and `= status json` is the answer; `~` asks in the same way and goes on while it waits. In expected JSON `"*"` is anything, `"=name"` anything that is remembered as
 //! `$name`; an expected object must have exactly the keys that came.
 //!
+//! `$token.anon` is a token of the role `anon`, of no user. What comes in binary is not seen.
+//!
 //! Over Socket.IO frames are packets: what is before the JSON must be the same, and `-` for a person connects with no token.
 
 use std::{collections::HashMap, fs, path::Path, time::Duration};
@@ -12,7 +14,7 @@ use std::{collections::HashMap, fs, path::Path, time::Duration};
 use serde_json::Value;
 
 use crate::harness::{
-    app::{App, Asking, Socket, person, thread, token},
+    app::{App, Asking, Socket, now, person, thread, token, token_with},
     io::IoSocket,
 };
 
@@ -30,6 +32,8 @@ struct Run {
     /// One for each person: a token is a session.
     tokens: HashMap<String, String>,
     answer: Option<Asking>,
+    /// Sockets of Phoenix: whether they speak version 2.
+    phoenix: HashMap<String, bool>,
 }
 
 /// Long enough for a poll to have begun to wait.
@@ -56,12 +60,15 @@ async fn play(path: &Path, io: bool) {
         known.insert(name.to_owned(), person(name));
         known.insert(format!("token.{name}"), token(name));
     }
+    let anon = serde_json::json!({ "role": "anon", "exp": now() + 3_600 });
+    known.insert("token.anon".to_owned(), token_with(&anon));
     for name in ["maths", "pair"] {
         known.insert(name.to_owned(), thread(name).to_owned());
     }
     let app = App::start().await;
     let tokens = HashMap::new();
-    let mut run = Run { app, io, sockets: HashMap::new(), known, tokens, answer: None };
+    let (sockets, phoenix) = (HashMap::new(), HashMap::new());
+    let mut run = Run { app, io, sockets, known, tokens, answer: None, phoenix };
     for (number, line) in text.lines().enumerate() {
         let place = format!("{}:{}", path.display(), number + 1);
         run.line(line.trim(), &place).await;
@@ -70,6 +77,16 @@ async fn play(path: &Path, io: bool) {
         // Nothing more may have come than the transcript says: the next frame is the answer to this.
         let place = path.display();
         match wire {
+            Wire::Native(mut socket) if run.phoenix.contains_key(&name) => {
+                let beat = match run.phoenix.get(&name) {
+                    Some(true) => r#"[null,"end","phoenix","heartbeat",{}]"#,
+                    _ => r#"{"topic":"phoenix","event":"heartbeat","payload":{},"ref":"end"}"#,
+                };
+                socket.send(beat).await;
+                let answer = socket.next().await.to_string();
+                let last = answer.contains("phoenix") && answer.contains(r#""end""#);
+                assert!(last, "{place}: {name} got more: {answer}");
+            }
             Wire::Native(mut socket) => {
                 let pong =
                     socket.ask(serde_json::json!({ "type": "ping", "ref": "the end" })).await;
@@ -95,6 +112,9 @@ impl Run {
             '!' => self.app.sql(&rest).await,
             '+' => {
                 let (who, query) = tail.split_once(' ').unwrap_or((tail, ""));
+                if query.contains("/websocket?") {
+                    self.phoenix.insert(word.to_owned(), query.contains("vsn=2"));
+                }
                 let wire = if query.starts_with('/') {
                     let socket = self.app.socket_at(query, &token(who)).await;
                     Wire::Native(Box::new(socket.expect("a socket")))

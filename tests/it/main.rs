@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod changes;
 mod cli;
 mod connection;
 mod embedded;
@@ -16,11 +17,13 @@ mod matrix;
 mod migrate;
 mod modules;
 mod native;
+mod permit;
 mod pool;
 mod presence;
 mod rooms;
 mod settings;
 mod socketio;
 mod sql;
+mod supabase;
 mod tidy;
 mod tls;

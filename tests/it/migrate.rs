@@ -146,3 +146,26 @@ async fn a_role_without_rights_is_told_what_to_run() {
     let why = run(&target, &database).await.expect_err("not the owner");
     assert!(why.contains("belongs to `rowcast_dev`"), "{why}");
 }
+
+#[tokio::test]
+async fn without_the_right_to_make_roles_all_else_is_installed_and_a_note_says_so() {
+    let database = Database::empty().await;
+    let superuser = database.superuser().await;
+    let database_name = database.url().rsplit_once('/').expect("a name").1.to_owned();
+    let name = format!("plain_of_{database_name}");
+    let sql = format!(
+        "create role {name} login password 'x'; grant create on database {database_name} to {name}"
+    );
+    superuser.batch_execute(&sql).await.expect("a role");
+    let (_, server) =
+        database.url().split_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a URL");
+    let url = rowcast::config::Secret::new(format!("postgres://{name}:x@{server}"));
+    let target = Target::parse(&url).expect("a URL");
+    let said = run(&target, &database).await.expect("installed");
+    assert!(said.iter().any(|line| line.contains("grant anon to")), "{said:?}");
+    superuser.batch_execute(&format!("set role {name}")).await.expect("the role");
+    let sql = "select check_name from rowcast.doctor() where not ok order by 1";
+    let failed = superuser.query(sql, &[]).await.expect("the doctor");
+    let failed: Vec<String> = failed.iter().map(|row| row.get(0)).collect();
+    assert_eq!(failed, ["role anon", "role authenticated", "role service_role"]);
+}

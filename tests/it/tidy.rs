@@ -31,7 +31,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("metrics_exporter_prometheus", &["app"]),
     ("nix", &["app", "cli", "db"]),
     ("postgres_types", &["chat", "db", "feed", "session"]),
-    ("reqwest", &["auth", "cli"]),
+    ("reqwest", &["auth", "cli", "dialects"]),
     ("rust_embed", &["app", "db"]),
     ("rustls", &["db"]),
     ("tokio_postgres", &["chat", "db", "feed", "session"]),

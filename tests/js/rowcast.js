@@ -38,6 +38,7 @@ export class Rowcast {
     const fields = Object.fromEntries([...line.matchAll(/(\w+)=(\S+)/g)].map(([, name, value]) => [name, value]));
     this.http = fields.http;
     this.admin = fields.admin;
+    this.database = fields.database;
     this.port = Number(new URL(this.http).port);
     await this.#pool?.end();
     this.#pool = new pg.Pool({ connectionString: fields.database, max: 4 });

@@ -69,7 +69,9 @@ begin
             'chat._count_messages()',
             'chat._note_gaps()',
             'chat._number_message()',
+            'rowcast._capture_broadcasts()',
             'rowcast._capture_of(oid)',
+            'rowcast._capture_watches()',
             'rowcast._define_capture(regclass,text,text[],text)',
             'rowcast._forget_capture(oid)']);
     assert wrong is null, 'security definer, but not on the list: ' || wrong;

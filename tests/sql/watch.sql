@@ -9,7 +9,7 @@ create schema "T Sch";
 create function pg_temp.take(out topic text, out op text, out key jsonb, out record jsonb, out old_record jsonb)
 returns setof record language sql as $$
     with gone as (delete from rowcast.changes c where c.xid = pg_current_xact_id() returning c.*)
-    select g.topic, g.op, g.key, g.record, g.old_record from gone g order by g.id;
+    select g.topic, g.op, g.key, g.record, g.old_record from gone g where g.relation <> 'rowcast.watches' order by g.id;
 $$;
 
 create function pg_temp.refused(statement text, code text, message text) returns void language plpgsql as $$

@@ -16,5 +16,18 @@ begin
     if current_setting('server_version_num')::int >= 160000 then
         alter role rowcast_dev set createrole_self_grant = 'set, inherit';
     end if;
+
+    -- those that tokens name; only a superuser can make one that bypasses row security
+    if to_regrole('anon') is null then
+        create role anon nologin noinherit;
+    end if;
+    if to_regrole('authenticated') is null then
+        create role authenticated nologin noinherit;
+    end if;
+    if to_regrole('service_role') is null then
+        create role service_role nologin noinherit;
+    end if;
+    alter role service_role bypassrls;
+    grant anon, authenticated, service_role to rowcast_dev;
 end
 $$;

@@ -294,7 +294,7 @@ impl Conversations {
 
 /// A frame that tells of a change.
 fn told(delivery: &Delivery, text: Utf8Bytes) -> Frame {
-    Frame { text, cursor: None, at: Some(delivery.change.at) }
+    Frame { at: Some(delivery.change.at), ..Frame::plain(text) }
 }
 
 fn id(message: &Json) -> Result<Uuid> {

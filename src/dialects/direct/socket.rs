@@ -149,6 +149,7 @@ impl Dialect for Direct {
                 }
                 codec::presence(*user, *status, *last_seen)
             }
+            Signal::Broadcast(_) | Signal::Moves(_) => return,
         };
         out.push(Frame::plain(text));
     }
@@ -333,7 +334,7 @@ impl Direct {
 
 /// A frame that tells of a change.
 fn told(delivery: &Delivery, text: Utf8Bytes) -> Frame {
-    Frame { text, cursor: None, at: Some(delivery.change.at) }
+    Frame { at: Some(delivery.change.at), ..Frame::plain(text) }
 }
 
 #[derive(Deserialize)]

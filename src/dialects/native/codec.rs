@@ -349,6 +349,7 @@ pub(super) fn signal(signal: &Signal, thread: Option<Uuid>) -> Option<String> {
             status: status.as_str(),
             last_seen: last_seen.and_then(time),
         },
+        Signal::Broadcast(_) | Signal::Moves(_) => return None,
     };
     Some(said.text())
 }

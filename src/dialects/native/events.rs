@@ -59,7 +59,7 @@ async fn stream_to(services: Services, ask: Result<Ask>) -> Result<Response> {
 }
 
 fn event(frame: &Frame) -> sse::Event {
-    let event = sse::Event::default().data(frame.text.as_str());
+    let event = sse::Event::default().data(frame.text());
     match &frame.cursor {
         Some(cursor) => event.id(cursor.as_str()),
         None => event,

@@ -138,7 +138,7 @@ impl Dialect for Native {
         };
         if let Some(text) = text {
             let at = Some(change.delivery.change.at);
-            out.push(Frame { text, cursor: Some(change.cursor.clone()), at });
+            out.push(Frame { cursor: Some(change.cursor.clone()), at, ..Frame::plain(text) });
         }
     }
 
@@ -150,6 +150,7 @@ impl Dialect for Native {
             Signal::Presence { user, threads, .. } => {
                 (user, threads.iter().any(|thread| self.subscribed.contains(thread)), None)
             }
+            Signal::Broadcast(_) | Signal::Moves(_) => return,
         };
         if wanted && user.id != session.standing.user {
             out.extend(codec::signal(signal, thread.copied()).map(Frame::plain));

@@ -99,7 +99,7 @@ impl Dialect for Room {
                     .delivery
                     .memo("rooms frame", || Utf8Bytes::from(codec::message_frame(&body)));
                 let at = Some(change.delivery.change.at);
-                out.push(Frame { text: Utf8Bytes::clone(&text), cursor: None, at });
+                out.push(Frame { at, ..Frame::plain(Utf8Bytes::clone(&text)) });
             }
             Some(Event::Left(member)) if member.thread_id == self.room => {
                 self.left |= member.user_id == session.standing.user

@@ -181,7 +181,7 @@ impl Transport for &mut Line {
 
     async fn send(&mut self, frames: Vec<Frame>) -> Result<(), Gone> {
         for frame in frames {
-            self.say(&frame.text).await?;
+            self.say(frame.text()).await?;
         }
         Ok(())
     }

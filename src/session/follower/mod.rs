@@ -11,7 +11,7 @@ use crate::{
     db::Pool,
     error::{Kind, Result},
     feed,
-    hub::{Delivery, Hub, Item, Mailbox, Taken},
+    hub::{Delivery, Hub, Item, Mailbox, Taken, Wanted},
     metrics::{LAGGED_TOTAL, RESYNC_TOTAL},
     signal::Signal,
     topic::Topic,
@@ -25,6 +25,8 @@ pub enum Next {
     Heed(Arc<Delivery>),
     /// Something said.
     Signal(Arc<Signal>),
+    /// More came than the mailbox holds. Changes are read from the log; what was said meanwhile is lost.
+    Lagged,
     /// It cannot be continued from where it stood: it must fetch afresh. The position is where it goes on from.
     Resync,
 }
@@ -81,18 +83,27 @@ struct Replay {
 impl Follower {
     /// Opens a mailbox that holds `topics`; none while the feed has not started.
     pub fn open(hub: &Hub, pool: Pool, capacity: usize, topics: &[Topic]) -> Option<Self> {
+        let wanted: Vec<_> = topics.iter().map(|topic| (topic.clone(), Wanted::All)).collect();
+        Self::open_for(hub, pool, capacity, &wanted)
+    }
+
+    /// Opens a mailbox that gets of each topic what is wanted of it; none while the feed has not started.
+    pub fn open_for(
+        hub: &Hub,
+        pool: Pool,
+        capacity: usize,
+        wanted: &[(Topic, Wanted)],
+    ) -> Option<Self> {
         let mailbox = hub.open(capacity);
-        let (position, history) = mailbox.subscribe(topics)?;
-        let topics = topics.iter().cloned().collect();
-        let start = position.clone();
+        let (position, history) = mailbox.want(wanted)?;
         Some(Self {
             pool,
             mailbox,
-            topics,
+            topics: wanted.iter().map(|(topic, _)| topic.clone()).collect(),
+            start: position.clone(),
             position,
             history,
             replay: None,
-            start,
             asked: None,
             arriving: false,
             items: Vec::new(),
@@ -120,6 +131,12 @@ impl Follower {
     pub fn hold(&mut self, topic: Topic) {
         self.mailbox.subscribe(std::slice::from_ref(&topic));
         self.topics.insert(topic);
+    }
+
+    /// Holds topics from here on, or changes what is wanted of them.
+    pub fn want(&mut self, wanted: &[(Topic, Wanted)]) {
+        self.mailbox.want(wanted);
+        self.topics.extend(wanted.iter().map(|(topic, _)| topic.clone()));
     }
 
     /// Gives a topic up.
@@ -165,6 +182,31 @@ impl Follower {
         Ok(Some(()))
     }
 
+    /// Goes back to a position, to be told again of all that came after it.
+    pub fn rewind(&mut self, from: Position) {
+        self.replay = Some(Replay { from, had: None });
+    }
+
+    /// Goes back to just after a change that it was told of.
+    pub fn rewind_to(&mut self, cursor: &Cursor) -> Result<()> {
+        if let Some(position) = Position::decode(cursor.as_str(), self.history)? {
+            self.rewind(position);
+        }
+        Ok(())
+    }
+
+    /// Stands where the hub does, if all that was pushed to this client has been taken: one that gets little must not
+    /// be left behind where the log ends.
+    pub fn keep_up(&mut self) {
+        if self.replay.is_none()
+            && let Some(position) = self.mailbox.stands_at()
+            && position.covers(&self.position)
+        {
+            self.position = position;
+            self.arriving = false;
+        }
+    }
+
     /// Whether a cursor skips changes that this session has to look at for their links.
     fn is_ahead_of(&self, cursor: &Position, asked: &Mark) -> bool {
         let at = cursor.furthest().at;
@@ -190,21 +232,26 @@ impl Follower {
         }
         match self.mailbox.take(&mut self.items).await {
             Taken::Items => self.live(out),
-            Taken::Lagged => {
+            Taken::Lagged(dropped) => {
                 metrics::counter!(LAGGED_TOTAL).increment(1);
-                self.replay = Some(self.after_lagging());
+                self.replay = dropped.map(|dropped| self.after_lagging(dropped));
+                out.push(Next::Lagged);
             }
         }
         Ok(())
     }
 
-    /// Where to read on when the mailbox dropped what it had, what came while the client was let in included.
-    fn after_lagging(&self) -> Replay {
-        match self.asked.as_ref().filter(|_| self.arriving) {
+    /// Where to read on when the mailbox dropped what it had from a position on, what came while the client was let in
+    /// included. A client that got little may stand far behind that position, further than the log goes back: there was
+    /// nothing for it in between.
+    fn after_lagging(&self, dropped: Position) -> Replay {
+        let arriving = self.arriving && !dropped.covers(&self.start);
+        match self.asked.as_ref().filter(|_| arriving) {
             Some(asked) => {
                 let asked = Position::at(asked.clone());
                 Replay { from: asked.clone(), had: Some((asked, self.position.clone())) }
             }
+            None if dropped.covers(&self.position) => Replay { from: dropped, had: None },
             None => Replay { from: self.position.clone(), had: None },
         }
     }

@@ -53,7 +53,7 @@ fn ids(out: &[Next]) -> Vec<i64> {
     out.iter()
         .map(|next| match next {
             Next::Change(delivery, _) | Next::Heed(delivery) => delivery.change.id,
-            Next::Signal(_) | Next::Resync => -1,
+            Next::Signal(_) | Next::Resync | Next::Lagged => -1,
         })
         .collect()
 }
@@ -156,4 +156,40 @@ async fn a_cursor_ahead_of_the_answer_does_not_pass_a_leaving_by() {
     let replay = follower.replay.clone().expect("the log is read");
     assert_eq!(replay.from, Position::at(mark("10:10:", 0)));
     assert!(replay.had.is_some_and(|(_, upto)| upto.has(50, 1, 500)));
+}
+
+#[tokio::test]
+async fn a_client_that_got_little_reads_on_from_what_was_dropped() {
+    let hub = Hub::new();
+    let mut follower = follower(&hub, mark("10:10:", 0));
+    let mut out = Vec::new();
+    // Others' changes for a long time; the log has none of them any more.
+    let later = |from, upto| {
+        Arc::new(Batch { from: mark(from, 0), upto: mark(upto, 100), history: HistoryId(1) })
+    };
+    hub.finish(&later("10:10:", "5000:5000:"));
+    let batch = later("5000:5000:", "6000:6000:");
+    let change = |id| {
+        let mut change = change(id, "user:7", None).change.clone();
+        change.xid = 5_000;
+        Arc::new(Delivery::new(change, Arc::clone(&batch)))
+    };
+    hub.publish(&batch, &(7..200).map(change).collect::<Vec<_>>());
+    follower.next(&mut out).await.expect("lagged");
+    let replay = follower.replay.take().expect("the log is read");
+    assert!(!replay.from.has(5_000, 7, 50) && replay.from.has(5_000, 6, 50));
+    assert!(replay.from.base.snapshot.xmin() >= 5_000, "not from where the client came in");
+}
+
+#[tokio::test]
+async fn a_client_that_got_nothing_keeps_up_with_the_hub() {
+    let hub = Hub::new();
+    let mut follower = follower(&hub, mark("10:10:", 0));
+    hub.publish(&batch(), &[change(1, "user:7", None)]);
+    follower.keep_up();
+    assert!(!follower.position.has(10, 1, 50), "there is something to take");
+    follower.next(&mut Vec::new()).await.expect("live");
+    hub.finish(&batch());
+    follower.keep_up();
+    assert_eq!(follower.position, Position::at(mark("20:20:", 100)));
 }

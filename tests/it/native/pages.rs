@@ -159,7 +159,10 @@ async fn a_preflight_says_what_a_page_may_send() {
             let headers = [
                 ("origin", origin),
                 ("access-control-request-method", "POST"),
-                ("access-control-request-headers", "authorization,content-type,last-event-id"),
+                (
+                    "access-control-request-headers",
+                    "authorization,content-type,last-event-id,x-csrf-token",
+                ),
             ];
             let response = request(app, "OPTIONS", path, &headers, "").await;
             assert_eq!(response.status(), 200, "{path}");

@@ -1,0 +1,11 @@
+//! The supabase dialect against the real app: transcripts, the door, keys, limits, binary frames.
+
+mod client;
+mod door;
+mod http;
+mod private;
+
+#[tokio::test]
+async fn the_transcripts_are_what_goes_over_the_wire() {
+    crate::golden::play_all("supabase").await;
+}
