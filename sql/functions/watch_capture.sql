@@ -246,12 +246,16 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
-set datestyle = 'ISO, MDY'
-set intervalstyle = 'postgres'
-set bytea_output = 'hex'
-set extra_float_digits = 1
 as $capture$
+declare
+    -- a writer's own styles, where it has any: setting them for each statement would cost every writer
+    styles text[] := array[current_setting('datestyle'), current_setting('intervalstyle'),
+        current_setting('bytea_output'), current_setting('extra_float_digits')];
+    usual constant text[] := '{"ISO, MDY",postgres,hex,1}';
 begin
+    if styles <> usual then
+        perform rowcast._set_styles(usual);
+    end if;
     if tg_op = 'INSERT' then
         insert into rowcast.changes (topic, relation, op, key, record, ring)
         select %2$L, %3$L, 'INSERT', %4$s, %6$s, row_number() over () = 1
@@ -280,6 +284,9 @@ begin
         insert into rowcast.changes (topic, relation, op, ring)
         values (%2$L, %3$L, 'TRUNCATE', true);
     end if;
+    if styles <> usual then
+        perform rowcast._set_styles(styles);
+    end if;
     return null;
 exception when others then
     perform rowcast._failed(%3$L, tg_op, sqlstate, sqlerrm);
@@ -297,3 +304,20 @@ $outer$;
 
 comment on function rowcast._write_capture(rowcast.watches) is
     'Writes the capture function of one watch. Only the owner of the schema may.';
+
+create or replace function rowcast._set_styles(styles text[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform set_config('datestyle', styles[1], true),
+        set_config('intervalstyle', styles[2], true),
+        set_config('bytea_output', styles[3], true),
+        set_config('extra_float_digits', styles[4], true);
+end
+$$;
+
+comment on function rowcast._set_styles(text[]) is
+    'Sets how dates, intervals, bytes and floats are written, to the end of the transaction; captures set them back.';

@@ -4177,6 +4177,20 @@ $$;
 
 COMMENT ON FUNCTION rowcast._sees_all(name text) IS 'Null: the caller does not see every row of the table; true: and a ctid is one place in it.';
 
+CREATE FUNCTION rowcast._set_styles(styles text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform set_config('datestyle', styles[1], true),
+        set_config('intervalstyle', styles[2], true),
+        set_config('bytea_output', styles[3], true),
+        set_config('extra_float_digits', styles[4], true);
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._set_styles(styles text[]) IS 'Sets how dates, intervals, bytes and floats are written, to the end of the transaction; captures set them back.';
+
 CREATE FUNCTION rowcast._type(type oid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4283,12 +4297,16 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
-set datestyle = 'ISO, MDY'
-set intervalstyle = 'postgres'
-set bytea_output = 'hex'
-set extra_float_digits = 1
 as $capture$
+declare
+    -- a writer's own styles, where it has any: setting them for each statement would cost every writer
+    styles text[] := array[current_setting('datestyle'), current_setting('intervalstyle'),
+        current_setting('bytea_output'), current_setting('extra_float_digits')];
+    usual constant text[] := '{"ISO, MDY",postgres,hex,1}';
 begin
+    if styles <> usual then
+        perform rowcast._set_styles(usual);
+    end if;
     if tg_op = 'INSERT' then
         insert into rowcast.changes (topic, relation, op, key, record, ring)
         select %2$L, %3$L, 'INSERT', %4$s, %6$s, row_number() over () = 1
@@ -4316,6 +4334,9 @@ begin
     then
         insert into rowcast.changes (topic, relation, op, ring)
         values (%2$L, %3$L, 'TRUNCATE', true);
+    end if;
+    if styles <> usual then
+        perform rowcast._set_styles(styles);
     end if;
     return null;
 exception when others then
@@ -6343,6 +6364,8 @@ REVOKE ALL ON FUNCTION rowcast._ring() FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._sees_all(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._set_styles(styles text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._type(type oid) FROM PUBLIC;
 
