@@ -246,7 +246,9 @@ impl Follower {
     /// nothing for it in between.
     fn after_lagging(&self, dropped: Position) -> Replay {
         let arriving = self.arriving && !dropped.covers(&self.start);
-        match self.asked.as_ref().filter(|_| arriving) {
+        // An answer that had seen more than the hub had pushed leaves nothing to look at again.
+        let earlier = |asked: &&Mark| arriving && asked.at < self.position.furthest().at;
+        match self.asked.as_ref().filter(earlier) {
             Some(asked) => {
                 let asked = Position::at(asked.clone());
                 Replay { from: asked.clone(), had: Some((asked, self.position.clone())) }
