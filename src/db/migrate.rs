@@ -1,39 +1,28 @@
 //! Installs and upgrades the SQL in the database: tables once and in order, functions and rights whenever they changed.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, iter::once};
 
-use rust_embed::RustEmbed;
-use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
-use super::{Pool, Target};
+use super::{
+    Pool, Target,
+    files::{Migration, functions, hash_of_all, migrations, text},
+};
 use crate::{
     error::{Error, Kind, Result},
     lifecycle::Lifecycle,
 };
 
-/// Everything under `sql/` is part of the binary.
-#[derive(RustEmbed)]
-#[folder = "sql/"]
-#[include = "*.sql"]
-struct Files;
-
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The row of `rowcast.migrations` that stands for all functions and rights; files start at 1.
 const FUNCTIONS: i32 = 0;
+/// Run before and after the functions: what a team has replaced is kept.
+const SET_ASIDE: &str = "set_aside.sql";
+const PUT_BACK: &str = "put_back.sql";
 /// Taken in each transaction: works through poolers, and others wait. `sql/bootstrap.sql` lists all such locks.
 const LOCK: &str = "select pg_advisory_xact_lock(1919907683, 3)";
 /// A role's own time-outs and search path are not for us.
 const SETTINGS: &str = "set local statement_timeout = 0; set local search_path = pg_catalog; set local client_min_messages = warning; set local check_function_bodies = off";
-
-/// One file of `sql/migrations`.
-struct Migration {
-    version: i32,
-    file: String,
-    sql: String,
-    hash: String,
-    breaking: bool,
-}
 
 /// A row of `rowcast.migrations`.
 struct Applied {
@@ -62,7 +51,7 @@ pub async fn run(
         0 => report("the functions are up to date"),
         count => report(&format!("replaced the functions and rights of {count} files")),
     }
-    for note in install_realtime(&mut client).await? {
+    for note in own(&client).await?.into_iter().chain(install_realtime(&mut client).await?) {
         report(&note);
     }
     Ok(())
@@ -85,9 +74,11 @@ pub fn print() -> Result<String> {
         );
     }
     let functions = functions()?;
+    let _ = write!(out, "{}\n", text(SET_ASIDE)?);
     for (name, sql) in &functions {
         let _ = write!(out, "-- {name}\n\n{sql}\n");
     }
+    let _ = write!(out, "{}\n", text(PUT_BACK)?);
     let _ = write!(
         out,
         "insert into rowcast.migrations (version, name, hash) values ({FUNCTIONS}, 'functions of {VERSION}', '{}')\n\
@@ -135,7 +126,16 @@ pub async fn check(pool: &Pool) -> Result<()> {
             ));
         }
     }
-    Ok(())
+    let gone: Option<String> = pool
+        .value(
+            "select string_agg(signature, ', ') from rowcast.replaced where state = 'missing'",
+            &[],
+        )
+        .await?;
+    match gone {
+        Some(gone) => Err(conflict(format!("The database lacks {gone}; run `rowcast migrate`"))),
+        None => Ok(()),
+    }
 }
 
 const LIST: &str = "select version, name, hash, breaking from rowcast.migrations order by version";
@@ -243,12 +243,22 @@ async fn apply_functions(client: &mut Client) -> Result<usize> {
     transaction.batch_execute(SETTINGS).await?;
     transaction.batch_execute(LOCK).await?;
     let known = transaction
-        .query_opt("select hash from rowcast.migrations where version = $1", &[&FUNCTIONS])
+        .query_opt(
+            "select hash, exists (select from rowcast.installed \
+                 where pg_catalog.to_regprocedure(signature) is null) \
+             from rowcast.migrations where version = $1",
+            &[&FUNCTIONS],
+        )
         .await?;
-    if known.is_some_and(|row| row.try_get(0).is_ok_and(|known: String| known == hash)) {
-        return Ok(0);
+    if let Some(row) = known {
+        let (known, lacking): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
+        if known == hash && !lacking {
+            return Ok(0);
+        }
     }
-    for (file, sql) in &functions {
+    let set_aside = (format!("sql/{SET_ASIDE}"), text(SET_ASIDE)?);
+    let put_back = (format!("sql/{PUT_BACK}"), text(PUT_BACK)?);
+    for (file, sql) in once(&set_aside).chain(&functions).chain(once(&put_back)) {
         transaction.batch_execute(sql).await.map_err(|error| explain(file, sql, error))?;
     }
     transaction
@@ -263,6 +273,14 @@ async fn apply_functions(client: &mut Client) -> Result<usize> {
     Ok(functions.len())
 }
 
+/// What a team has in the place of ours, a sentence each.
+async fn own(client: &Client) -> Result<Vec<String>> {
+    let sql = "select pg_catalog.format('kept your own %s', signature) from rowcast.replaced where state = 'replaced' \
+        union all select pg_catalog.format('%s %s; `rowcast doctor` says what to do', relation, problem) from rowcast.misfits() \
+        order by 1";
+    client.query(sql, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 /// Makes what is missing for the `supabase` dialect, every time: rights may have been given since.
 async fn install_realtime(client: &mut Client) -> Result<Vec<String>> {
     let transaction = client.transaction().await?;
@@ -272,52 +290,6 @@ async fn install_realtime(client: &mut Client) -> Result<Vec<String>> {
     let notes = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<_>>>()?;
     transaction.commit().await?;
     Ok(notes)
-}
-
-fn migrations() -> Result<Vec<Migration>> {
-    let mut files: Vec<_> = Files::iter().filter(|name| name.starts_with("migrations/")).collect();
-    files.sort();
-    files
-        .iter()
-        .map(|path| {
-            let file = path.trim_start_matches("migrations/").to_owned();
-            let version = file.split('_').next().and_then(|number| number.parse().ok());
-            let sql = text(path)?;
-            Ok(Migration {
-                version: version.filter(|&version| version > FUNCTIONS).ok_or_else(|| {
-                    Error::internal(format!("{path} does not start with its number"))
-                })?,
-                hash: hash(&sql),
-                breaking: sql.lines().any(|line| line.trim_end() == "--! breaking"),
-                file,
-                sql,
-            })
-        })
-        .collect()
-}
-
-/// The files that are applied again whenever one changed, in order, the rights last.
-fn functions() -> Result<Vec<(String, String)>> {
-    let mut files: Vec<_> = Files::iter().filter(|name| name.starts_with("functions/")).collect();
-    files.sort();
-    files.push("grants.sql".into());
-    files.iter().map(|path| Ok((format!("sql/{path}"), text(path)?))).collect()
-}
-
-fn text(path: &str) -> Result<String> {
-    let file = Files::get(path).ok_or_else(|| Error::internal(format!("sql/{path} is missing")))?;
-    String::from_utf8(file.data.into_owned()).map_err(Error::internal)
-}
-
-fn hash(sql: &str) -> String {
-    Sha256::digest(sql.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
-fn hash_of_all(files: &[(String, String)]) -> String {
-    hash(&files.iter().fold(String::new(), |all, (name, sql)| all + name + "\n" + sql + "\n"))
 }
 
 fn numbers(version: &str) -> Vec<u32> {

@@ -75,6 +75,11 @@ impl App {
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
         let database = Database::new().await;
         database.client().await.batch_execute(PEOPLE).await.expect("people");
+        Self::start_on(database, flags).await
+    }
+
+    /// Starts on a database as it is.
+    pub(crate) async fn start_on(database: Database, flags: &[&str]) -> Self {
         let url = database.url();
         let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", &url];
         arguments.extend(["--jwt-secret", SECRET, "--grace=3s"]);
