@@ -45,11 +45,13 @@ pub(super) fn migrations() -> Result<Vec<Migration>> {
         .collect()
 }
 
-/// The files that are applied again whenever one changed, in order, the rights last.
+/// The files that are applied again whenever one changed, in order: what a team has replaced is set aside before and
+/// put back after them, and the rights are last.
 pub(super) fn functions() -> Result<Vec<(String, String)>> {
     let mut files: Vec<_> = Files::iter().filter(|name| name.starts_with("functions/")).collect();
     files.sort();
-    files.push("grants.sql".into());
+    files.insert(0, "set_aside.sql".into());
+    files.extend(["put_back.sql".into(), "grants.sql".into()]);
     files.iter().map(|path| Ok((format!("sql/{path}"), text(path)?))).collect()
 }
 

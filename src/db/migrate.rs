@@ -1,6 +1,6 @@
 //! Installs and upgrades the SQL in the database: tables once and in order, functions and rights whenever they changed.
 
-use std::{fmt::Write as _, iter::once};
+use std::fmt::Write as _;
 
 use tokio_postgres::Client;
 
@@ -16,9 +16,6 @@ use crate::{
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The row of `rowcast.migrations` that stands for all functions and rights; files start at 1.
 const FUNCTIONS: i32 = 0;
-/// Run before and after the functions: what a team has replaced is kept.
-const SET_ASIDE: &str = "set_aside.sql";
-const PUT_BACK: &str = "put_back.sql";
 /// Taken in each transaction: works through poolers, and others wait. `sql/bootstrap.sql` lists all such locks.
 const LOCK: &str = "select pg_advisory_xact_lock(1919907683, 3)";
 /// A role's own time-outs and search path are not for us.
@@ -74,11 +71,9 @@ pub fn print() -> Result<String> {
         );
     }
     let functions = functions()?;
-    let _ = write!(out, "{}\n", text(SET_ASIDE)?);
     for (name, sql) in &functions {
         let _ = write!(out, "-- {name}\n\n{sql}\n");
     }
-    let _ = write!(out, "{}\n", text(PUT_BACK)?);
     let _ = write!(
         out,
         "insert into rowcast.migrations (version, name, hash) values ({FUNCTIONS}, 'functions of {VERSION}', '{}')\n\
@@ -256,9 +251,7 @@ async fn apply_functions(client: &mut Client) -> Result<usize> {
             return Ok(0);
         }
     }
-    let set_aside = (format!("sql/{SET_ASIDE}"), text(SET_ASIDE)?);
-    let put_back = (format!("sql/{PUT_BACK}"), text(PUT_BACK)?);
-    for (file, sql) in once(&set_aside).chain(&functions).chain(once(&put_back)) {
+    for (file, sql) in &functions {
         transaction.batch_execute(sql).await.map_err(|error| explain(file, sql, error))?;
     }
     transaction
