@@ -200,7 +200,8 @@ async fn every_chat_dialect_serves_the_help_desk() {
     while !packet.starts_with("31[") {
         packet = io.next().await;
     }
-    assert_eq!(packet, r#"31[{"success":true,"markedCount":1}]"#);
+    let answer: Value = serde_json::from_str(&packet[2..]).expect("JSON");
+    assert_eq!(answer, json!([{ "success": true, "markedCount": 1 }]));
 
     // A function with the desk's own body: a private line is a ticket.
     let lucy: String =
