@@ -1,4 +1,5 @@
--- After the functions were applied, and before the rights are, which touch all functions: notes what was installed, and puts back what a team has replaced.
+-- After the functions were applied, and before the rights are, which touch all functions: notes what was installed, and
+-- puts back what a team has replaced.
 --
 -- `create or replace` itself holds the contract: other parameters or another result are an error. A function that is
 -- not installed any more is an error, too, for nobody would call the team's.

@@ -1,7 +1,8 @@
 -- The desk's rows on the log: each trigger hands over what was and what is, in the form of the chat's relations.
 --
 -- `security definer`, so that a service that writes needs rights on the desk's tables alone. One trigger for each
--- event, for a trigger with transition tables sees one only. Run it as the role that ran `rowcast migrate`.
+-- event, for a trigger with transition tables sees one only. An error never fails the writer: it is a row in
+-- rowcast.failures. Run it as the role that ran `rowcast migrate`.
 
 begin;
 
@@ -28,6 +29,9 @@ begin
             from new_rows n);
     end if;
     perform chat.tell_messages(before, after);
+    return null;
+exception when others then
+    perform rowcast._failed('support.posts', tg_op, sqlstate, sqlerrm);
     return null;
 end
 $$;
@@ -63,6 +67,9 @@ begin
             from new_rows n);
     end if;
     perform chat.tell_members(before, after);
+    return null;
+exception when others then
+    perform rowcast._failed('support.watchers', tg_op, sqlstate, sqlerrm);
     return null;
 end
 $$;
@@ -101,6 +108,9 @@ begin
         array[support.as_user(old)],
         case tg_op when 'UPDATE' then array[support.as_user(new)] end);
     return null;
+exception when others then
+    perform rowcast._failed('support.people', tg_op, sqlstate, sqlerrm);
+    return null;
 end
 $$;
 
@@ -120,6 +130,9 @@ begin
             old.rc_moved_at)::chat.threads],
         array[row(new.rc_id, new.rc_uuid, 'group', new.subject, new.rc_pair, new.rc_last, new.opened_at,
             new.rc_moved_at)::chat.threads]);
+    return null;
+exception when others then
+    perform rowcast._failed('support.tickets', tg_op, sqlstate, sqlerrm);
     return null;
 end
 $$;

@@ -17,18 +17,19 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    with wanted (relation, columns, writes) as (
+    with wanted (relation, columns, updated) as (
         values
             ('chat.users', 'id bigint, uuid uuid, username text, first_name text, last_name text, full_name text, '
                 'role text, active boolean, feed boolean, credits bigint, tokens_valid_after timestamptz, status text, '
-                'last_seen_at timestamptz, created_at timestamptz', '{update}'::text[]),
+                'last_seen_at timestamptz, created_at timestamptz',
+                '{feed,credits,tokens_valid_after,status,last_seen_at}'::text[]),
             ('chat.threads', 'id bigint, uuid uuid, kind text, name text, direct_key text, last_seq bigint, '
                 'created_at timestamptz, updated_at timestamptz', '{}'),
             ('chat.members', 'thread_id bigint, user_id bigint, last_read_seq bigint, last_delivered_seq bigint, '
-                'joined_at timestamptz', '{update}'),
+                'joined_at timestamptz', '{last_read_seq,last_delivered_seq}'),
             ('chat.messages', 'id bigint, uuid uuid, thread_id bigint, seq bigint, sender_id bigint, content text, '
                 'message_type text, attachments jsonb, created_at timestamptz, edited_at timestamptz, '
-                'deleted_at timestamptz', '{insert}')
+                'deleted_at timestamptz', '{}')
     )
     select w.relation, 'is missing'
     from wanted w
@@ -51,11 +52,20 @@ as $$
     where to_regclass(w.relation) is not null
         and a.atttypid is distinct from to_regtype(c.type)::oid
     union all
-    select w.relation, format('takes no %s: make the view updatable, or add an "instead of %1$s" trigger', k.command)
+    select w.relation,
+        format('takes no update of %s: make it a plain column of one table, or add an "instead of" trigger', a.attname)
     from wanted w
-    cross join unnest(w.writes) k (command)
-    where pg_relation_is_updatable(to_regclass(w.relation), true)
-        & case k.command when 'update' then 4 else 8 end = 0;
+    join pg_attribute a
+        on a.attrelid = to_regclass(w.relation)
+        and a.attname = any (w.updated)
+    where not pg_column_is_updatable(a.attrelid, a.attnum, false)
+        -- 64: instead of, 16: update
+        and not exists (select from pg_trigger t where t.tgrelid = a.attrelid and t.tgtype & 80 = 80)
+    union all
+    select w.relation, 'takes no insert: make the view updatable, or add an "instead of" trigger'
+    from wanted w
+    where w.relation = 'chat.messages'
+        and pg_relation_is_updatable(to_regclass(w.relation), true) & 8 = 0;
 $$;
 
 comment on function rowcast.misfits() is

@@ -249,6 +249,34 @@ async fn migrate_keeps_what_a_team_has_replaced_and_says_so() {
 }
 
 #[tokio::test]
+async fn the_desks_services_need_no_right_of_ours_and_never_fail_because_of_us() {
+    let app = App::start_on(desk().await, &[]).await;
+    let name = format!("desk_of_{}", app.database.url().rsplit_once('/').expect("a name").1);
+    let superuser = app.database.superuser().await;
+    superuser
+        .batch_execute(&format!(
+            "create role {name}; grant usage on schema support to {name}; \
+             grant select, insert on support.posts to {name}"
+        ))
+        .await
+        .expect("a role");
+    let mut lucy = app.socket_with(&pass("lucy"), "").await.expect("a socket");
+    lucy.until("connection_established").await;
+    let insert = "insert into support.posts (ticket, author, body) values ('DESK-1', 'mina', 'By a service')";
+    superuser.batch_execute(&format!("set role {name}; {insert}; reset role")).await.expect(insert);
+    assert_eq!(lucy.next().await["data"]["content"], "By a service");
+
+    // Somebody breaks what stands between: the row is there, and the failure is told.
+    app.sql("drop view chat.messages cascade").await;
+    superuser.batch_execute(&format!("set role {name}; {insert}; reset role")).await.expect(insert);
+    let failed: String = app.value("select relation from rowcast.failures").await;
+    assert_eq!(failed, "support.posts");
+    let problem: String =
+        app.value("select relation || ' ' || problem from rowcast.misfits()").await;
+    assert_eq!(problem, "chat.messages is missing");
+}
+
+#[tokio::test]
 async fn what_no_longer_fits_is_named_and_nothing_is_half_done() {
     let database = Database::new().await;
     let client = database.client().await;
@@ -271,11 +299,16 @@ async fn what_no_longer_fits_is_named_and_nothing_is_half_done() {
         apply(&database, file).await;
     }
     let narrow = "drop view chat.users cascade; \
-        create view chat.users as select rc_id as id, rc_uuid::text as uuid from support.people";
+        create view chat.users as select rc_id as id, rc_uuid::text as uuid, null::bigint as credits \
+        from support.people";
     client.batch_execute(narrow).await.expect("a view");
     let sql = "select string_agg(relation || ' ' || problem, '; ') from rowcast.misfits()";
     let told: String = client.query_one(sql, &[]).await.expect("misfits").get(0);
-    for part in ["lacks the column username text", "has uuid as text instead of uuid"] {
+    for part in [
+        "lacks the column username text",
+        "has uuid as text instead of uuid",
+        "takes no update of credits",
+    ] {
         assert!(told.contains(part), "{told}");
     }
 }
