@@ -133,6 +133,16 @@ impl Follower {
         self.topics.insert(topic);
     }
 
+    /// What is said in the client's topics is not wanted, but where it asks to hear it.
+    pub fn hush(&self) {
+        self.mailbox.hush();
+    }
+
+    /// What is said in a topic that is held is wanted, too, or no longer.
+    pub fn hear(&self, topic: &Topic, wanted: bool) {
+        self.mailbox.hear(topic, wanted);
+    }
+
     /// Holds topics from here on, or changes what is wanted of them.
     pub fn want(&mut self, wanted: &[(Topic, Wanted)]) {
         self.mailbox.want(wanted);
