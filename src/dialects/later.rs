@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
 use warp::reply::Response;
 
@@ -29,17 +29,30 @@ pub(super) fn later(coming: impl Future<Output = Response> + Send + 'static) -> 
 
 impl Later {
     /// Waits for the answer, which gets the headers that layers gave the promise; its body is whole by then.
-    pub async fn kept(self, headers: HeaderMap) -> http::Response<Full<Bytes>> {
+    pub async fn kept(
+        self,
+        headers: Box<[(HeaderName, HeaderValue)]>,
+    ) -> http::Response<Full<Bytes>> {
         let coming = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(self);
         let answer = match coming {
             Some(coming) => coming.await,
             None => Response::default(),
         };
-        let (mut parts, body) = answer.into_parts();
-        parts.headers.extend(headers);
-        // An answer of a dialect that promises is made in memory.
-        let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
-        http::Response::from_parts(parts, Full::new(body))
+        // In a box, because what waits must not have room for it.
+        Box::pin(whole(answer, headers)).await
     }
+}
+
+/// An answer of a dialect that promises is made in memory.
+async fn whole(
+    answer: Response,
+    headers: Box<[(HeaderName, HeaderValue)]>,
+) -> http::Response<Full<Bytes>> {
+    let (mut parts, body) = answer.into_parts();
+    for (name, value) in headers {
+        parts.headers.append(name, value);
+    }
+    let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
+    http::Response::from_parts(parts, Full::new(body))
 }

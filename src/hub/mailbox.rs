@@ -95,6 +95,8 @@ impl Drop for Mailbox {
 pub(super) struct Shared {
     pub(super) id: u64,
     capacity: usize,
+    /// Whether it takes what is said.
+    signals: bool,
     queue: Mutex<Queue>,
     filled: Notify,
 }
@@ -133,12 +135,15 @@ fn before(delivery: &Delivery) -> Position {
 }
 
 impl Shared {
-    pub(super) fn new(id: u64, capacity: usize) -> Self {
-        Self { id, capacity, queue: Mutex::default(), filled: Notify::new() }
+    pub(super) fn new(id: u64, capacity: usize, signals: bool) -> Self {
+        Self { id, capacity, signals, queue: Mutex::default(), filled: Notify::new() }
     }
 
     /// Adds an item; a mailbox that is full drops all it has and says so at the next `take`.
     pub(super) fn push(&self, item: Item) {
+        if !self.signals && matches!(item, Item::Signal(_)) {
+            return;
+        }
         let mut queue = self.queue();
         if queue.lagged {
             queue.drop_one(&item);

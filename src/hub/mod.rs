@@ -77,9 +77,18 @@ impl Hub {
 
     /// Opens a mailbox for at most `capacity` items; it holds no topic yet.
     pub fn open(&self, capacity: usize) -> Mailbox {
+        self.open_with(capacity, true)
+    }
+
+    /// The same for changes alone: what is said passes it by, and neither wakes nor fills it.
+    pub fn open_for_changes(&self, capacity: usize) -> Mailbox {
+        self.open_with(capacity, false)
+    }
+
+    fn open_with(&self, capacity: usize, signals: bool) -> Mailbox {
         let mut state = self.state();
         state.next_mailbox += 1;
-        let shared = Arc::new(Shared::new(state.next_mailbox, capacity));
+        let shared = Arc::new(Shared::new(state.next_mailbox, capacity, signals));
         Mailbox::new(self.clone(), shared)
     }
 

@@ -300,3 +300,19 @@ async fn signals_are_for_those_who_have_all_of_a_topic_and_lagging_is_for_all() 
     let left_off = Position::at(batch().upto.clone());
     assert_eq!(mailbox.take(&mut Vec::new()).await, Taken::Lagged(Some(left_off)));
 }
+
+#[tokio::test]
+async fn what_is_said_neither_wakes_nor_fills_a_mailbox_for_changes_alone() {
+    let hub = Hub::new();
+    hub.start_at(batch().from.clone(), HistoryId(1));
+    let mailbox = hub.open_for_changes(2);
+    let thread = Topic::thread(42);
+    mailbox.subscribe(std::slice::from_ref(&thread));
+    for status in [Status::Online, Status::Away, Status::Offline] {
+        let user = Person { id: 7, uuid: uuid::Uuid::nil() };
+        let signal = Signal::Presence { user, threads: vec![42], status, last_seen: None };
+        hub.signal(std::slice::from_ref(&thread), signal);
+    }
+    hub.publish(&batch(), &[change(1, "thread:42", None)]);
+    assert_eq!(ids(&mailbox).await, [1]);
+}

@@ -58,7 +58,7 @@ impl Parked {
             return Err(Error::new(Kind::Unavailable, "The server is full; try again in a moment"));
         }
         let waiting = presence.park(standing.person());
-        let mailbox = services.hub.open(CAPACITY);
+        let mailbox = services.hub.open_for_changes(CAPACITY);
         let mut topics = vec![Topic::user(standing.user)];
         topics.extend(claims.revocation.clone());
         match thread {
