@@ -29,7 +29,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util", &["app", "dialects", "session"]),
     ("jsonwebtoken", &["auth"]),
     ("metrics_exporter_prometheus", &["app"]),
-    ("mimalloc", &["main"]),
     ("nix", &["app", "cli", "db"]),
     ("postgres_types", &["chat", "db", "feed", "session"]),
     ("reqwest", &["auth", "cli", "dialects"]),
