@@ -2,7 +2,7 @@
 //!
 //! `warp::serve` offers none of these; `warp::service` gives the same filters as a tower service.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use hyper_util::service::TowerToHyperService;
@@ -11,9 +11,9 @@ use tower::Layer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response as Reply};
 
-use super::connection;
+use super::{connection, patient::Patient};
 use crate::{
-    dialects::{self, door},
+    dialects::{self, door, later::Later},
     error::Result,
     lifecycle::Lifecycle,
     metrics::HTTP_REQUESTS_TOTAL,
@@ -66,6 +66,7 @@ async fn accept<S>(
 ) where
     TowerToHyperService<S>: connection::Answers,
 {
+    let service = Arc::new(Patient(service));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -73,7 +74,7 @@ async fn accept<S>(
         };
         match accepted.and_then(|(stream, _)| prepared(stream, unread)) {
             Ok(stream) => {
-                let task = connection::serve(stream, service.clone(), lifecycle.clone());
+                let task = connection::serve(stream, Arc::clone(&service), lifecycle.clone());
                 lifecycle.connection(task);
             }
             Err(error) => {
@@ -105,9 +106,17 @@ fn limit_unread(_: &TcpStream, _: Duration) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Counts an answer by its status class.
+/// Counts an answer; one that is promised counts when it comes.
 fn counted(response: Reply) -> Reply {
-    let class = match response.status().as_u16() / 100 {
+    if response.extensions().get::<Later>().is_none() {
+        count(response.status());
+    }
+    response
+}
+
+/// Counts an answer by its status class.
+pub(super) fn count(status: StatusCode) {
+    let class = match status.as_u16() / 100 {
         1 => "1xx",
         2 => "2xx",
         3 => "3xx",
@@ -115,7 +124,6 @@ fn counted(response: Reply) -> Reply {
         _ => "5xx",
     };
     metrics::counter!(HTTP_REQUESTS_TOTAL, "status" => class).increment(1);
-    response
 }
 
 /// The answer where no route was meant.

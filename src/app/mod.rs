@@ -4,6 +4,7 @@ mod admin;
 mod client;
 mod connection;
 mod http;
+mod patient;
 mod rewound;
 mod web;
 

@@ -1,10 +1,11 @@
 //! The dialects, one folder each: they share the door and the session, and do not know each other.
 //!
-//! What several of them are built from lies beside them: the door of HTTP, reading requests, Socket.IO.
+//! What several of them are built from lies beside them: the door of HTTP, answers that come later, reading requests, Socket.IO.
 
 pub mod conversations;
 pub mod direct;
 pub mod door;
+pub mod later;
 pub mod longpoll;
 pub mod native;
 pub mod reading;

@@ -83,6 +83,13 @@ impl Hub {
         Mailbox::new(self.clone(), shared)
     }
 
+    /// The same for changes alone: what is said passes it by, and neither wakes nor fills it.
+    pub fn open_for_changes(&self, capacity: usize) -> Mailbox {
+        let mailbox = self.open(capacity);
+        mailbox.hush();
+        mailbox
+    }
+
     /// Where the feed stands: everything up to there has been pushed.
     pub fn position(&self) -> Option<(Position, HistoryId)> {
         self.state().position.clone()

@@ -329,3 +329,19 @@ async fn a_quiet_mailbox_has_the_changes_of_its_topics_and_hears_only_what_it_as
     hub.publish(&batch, &[change(4, "thread:43", None), change(5, "thread:42", None)]);
     assert_eq!(ids(&mailbox).await, [5], "nothing of what it gave up");
 }
+
+#[tokio::test]
+async fn what_is_said_neither_wakes_nor_fills_a_mailbox_for_changes_alone() {
+    let hub = Hub::new();
+    hub.start_at(batch().from.clone(), HistoryId(1));
+    let mailbox = hub.open_for_changes(2);
+    let thread = Topic::thread(42);
+    mailbox.subscribe(std::slice::from_ref(&thread));
+    for status in [Status::Online, Status::Away, Status::Offline] {
+        let user = Person { id: 7, uuid: uuid::Uuid::nil() };
+        let signal = Signal::Presence { user, threads: vec![42], status, last_seen: None };
+        hub.signal(std::slice::from_ref(&thread), signal);
+    }
+    hub.publish(&batch(), &[change(1, "thread:42", None)]);
+    assert_eq!(ids(&mailbox).await, [1]);
+}

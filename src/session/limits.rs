@@ -71,6 +71,11 @@ impl Limits {
 
     /// Checks a message's length in characters and applies the content policy.
     pub fn content(&self, text: &str) -> Result<String> {
+        self.content_of("content", text)
+    }
+
+    /// The same, where the field that it came in has another name.
+    pub fn content_of(&self, field: &str, text: &str) -> Result<String> {
         let text = match self.0.policy {
             ContentPolicy::AsSent => text.to_owned(),
             ContentPolicy::Sanitize => ammonia::clean(text),
@@ -78,17 +83,17 @@ impl Limits {
         let most = self.0.content;
         if text.is_empty() {
             return Err(Error::malformed(format!(
-                "`content` is empty; send 1 to {most} characters"
+                "`{field}` is empty; send 1 to {most} characters"
             )));
         }
         if text.contains('\0') {
-            return Err(Error::malformed(
-                "`content` holds a NUL character, which cannot be stored",
-            ));
+            return Err(Error::malformed(format!(
+                "`{field}` holds a NUL character, which cannot be stored"
+            )));
         }
         let length = text.chars().count();
         if length > most {
-            let message = format!("`content` has {length} characters; send 1 to {most}");
+            let message = format!("`{field}` has {length} characters; send 1 to {most}");
             return Err(Error::new(Kind::Malformed, message));
         }
         Ok(text)

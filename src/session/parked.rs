@@ -9,11 +9,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Reason, Services, standing};
 use crate::{
-    chat::{self, Event, Standing},
+    chat::{self, Chat, Event, Standing},
     claims::Claims,
     cursor::Mark,
     error::{Error, Kind, Result},
     hub::{Delivery, Item, Mailbox, Taken, Waiting},
+    lifecycle::Lifecycle,
     topic::Topic,
 };
 
@@ -22,7 +23,8 @@ const CAPACITY: usize = 64;
 
 /// A poll that may wait.
 pub struct Parked {
-    services: Services,
+    chat: Chat,
+    lifecycle: Lifecycle,
     mailbox: Mailbox,
     claims: Claims,
     user: i64,
@@ -56,7 +58,7 @@ impl Parked {
             return Err(Error::new(Kind::Unavailable, "The server is full; try again in a moment"));
         }
         let waiting = presence.park(standing.person());
-        let mailbox = services.hub.open(CAPACITY);
+        let mailbox = services.hub.open_for_changes(CAPACITY);
         let mut topics = vec![Topic::user(standing.user)];
         topics.extend(claims.revocation.clone());
         match thread {
@@ -76,7 +78,8 @@ impl Parked {
             }
         }
         Ok(Self {
-            services: services.clone(),
+            chat: services.chat.clone(),
+            lifecycle: services.lifecycle.clone(),
             mailbox,
             claims,
             user: standing.user,
@@ -92,15 +95,17 @@ impl Parked {
         let expires = super::expiry(self.claims.exp);
         let taken = tokio::select! {
             biased;
-            () = self.services.lifecycle.draining() => return Ok(Woke::Over),
+            () = self.lifecycle.draining() => return Ok(Woke::Over),
             taken = self.mailbox.take(&mut items) => taken,
-            () = sleep_until(until) => return Ok(Woke::Over),
-            () = sleep_until(expires) => return Err(ended(Reason::Unauthenticated)),
+            () = sleep_until(until.min(expires)) => {
+                let over = (until < expires).then_some(Woke::Over);
+                return over.ok_or_else(|| ended(Reason::Unauthenticated));
+            }
         };
         let resync = items.iter().any(|item| matches!(item, Item::Resync));
         if matches!(taken, Taken::Lagged(_)) || resync {
             // Boxed: what waits for a minute must not have room for a query all the time.
-            self.asked = Box::pin(self.services.chat.admit(&self.claims)).await?.asked;
+            self.asked = Box::pin(self.chat.admit(&self.claims)).await?.asked;
             return Ok(Woke::Ask);
         }
         let mut changes = Vec::new();

@@ -258,3 +258,41 @@ fn names_crate(code: &str, name: &str) -> bool {
         used && !inside_path(&code[..at])
     })
 }
+
+#[test]
+fn every_link_between_pages_leads_to_a_heading() {
+    let pages = ["README.md", "client/README.md", "docs/benchmarks.md", "docs/history-checker.md"];
+    let mut wrong = Vec::new();
+    for page in pages {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        let twice = headings(&text).len() - headings(&text).iter().collect::<BTreeSet<_>>().len();
+        assert_eq!(twice, 0, "{page} has two headings of one name");
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for (file, anchor) in links.filter_map(|link| link.split_once('#')) {
+            if file.contains("://") {
+                continue;
+            }
+            let at = root().join(page);
+            let target = if file.is_empty() { at } else { at.parent().unwrap().join(file) };
+            let found = fs::read_to_string(target)
+                .is_ok_and(|text| headings(&text).iter().any(|heading| heading == anchor));
+            if !found {
+                wrong.push(format!("{page}: {file}#{anchor}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The anchors of a page, as GitHub makes them of its headings.
+fn headings(page: &str) -> Vec<String> {
+    let lines = page.lines().filter_map(|line| {
+        let title = line.trim_start_matches('#').strip_prefix(' ')?;
+        line.starts_with('#').then_some(title)
+    });
+    let anchor = |title: &str| -> String {
+        let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+    };
+    lines.map(anchor).collect()
+}

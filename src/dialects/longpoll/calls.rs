@@ -76,7 +76,7 @@ async fn at_once(caller: &Caller, method: Method, params: &Params) -> Result<Str
         Method::Threads => chat.longpoll_threads(me).await?,
         Method::Send => {
             let thread = standing.thread(&params.thread()?)?;
-            let content = services.limits.content(params.body()?)?;
+            let content = services.limits.content_of("body", params.body()?)?;
             session::stop_typing(hub, thread, standing.person());
             chat.longpoll_send(me, thread, &content).await?
         }

@@ -16,7 +16,10 @@ use self::{
 use crate::{
     auth::token::{self, Sources},
     chat,
-    dialects::door::{self, Ask},
+    dialects::{
+        door::{self, Ask},
+        later::later,
+    },
     error::{Error, Kind, Result},
     session::Services,
 };
@@ -36,19 +39,23 @@ pub fn routes(services: &Services) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// Answers a request. What waits here for up to a minute is the call alone, in a box of its own.
+/// Answers a request. What waits for up to a minute is the call alone: its answer is promised.
 async fn answer(services: Services, recounts: Recounts, path: Tail, ask: Result<Ask>) -> Response {
     let (id, calling) = match Box::pin(admit(services, recounts, path, ask)).await {
         Ok(calling) => calling,
         Err(refused) => return *refused,
     };
-    match calling.await {
-        Ok(result) => door::json(StatusCode::OK, codec::envelope(&id, "result", &result)),
-        Err(error) if error.kind == Kind::Unauthorized || error.message == chat::DEACTIVATED => {
-            codec::dead_session(&id, &error)
+    later(async move {
+        match calling.await {
+            Ok(result) => door::json(StatusCode::OK, codec::envelope(&id, "result", &result)),
+            Err(error)
+                if error.kind == Kind::Unauthorized || error.message == chat::DEACTIVATED =>
+            {
+                codec::dead_session(&id, &error)
+            }
+            Err(error) => codec::refused(&id, &error, StatusCode::OK),
         }
-        Err(error) => codec::refused(&id, &error, StatusCode::OK),
-    }
+    })
 }
 
 /// Lets a call in: the transport's faults are answered by status, the application's by a JSON-RPC error in a 200.

@@ -23,7 +23,7 @@ const PAGE: i32 = 100;
 pub(super) async fn messages(caller: Box<Caller>, params: Params) -> Result<String> {
     let thread = caller.standing.thread(&params.thread()?)?;
     let until = Instant::now() + params.timeout()?;
-    let Caller { services, claims, standing, .. } = *caller;
+    let Caller { services, claims, standing, .. } = out_of(caller);
     let (chat, me) = (services.chat.clone(), standing.user);
     let last = match params.last_message()? {
         LastMessage::Id(id) => id,
@@ -61,6 +61,11 @@ enum Sent {
     Unsure,
 }
 
+/// Takes the caller out of its box, which a poll would else hold on to.
+fn out_of(caller: Box<Caller>) -> Caller {
+    *caller
+}
+
 /// The messages among changes of a thread, each encoded once for all polls.
 fn sent(changes: &[Arc<Delivery>], me: i64, thread: i64, after: i64) -> Sent {
     let mut messages = Vec::new();
@@ -92,7 +97,7 @@ pub(super) async fn updates(
     let until = Instant::now() + params.timeout()?;
     let last_check = params.last_check()?;
     drop(params);
-    let Caller { services, claims, standing, session } = *caller;
+    let Caller { services, claims, standing, session } = out_of(caller);
     let (chat, me) = (services.chat.clone(), standing.user);
     let mut parked = Box::pin(Parked::open(&services, claims, standing, None)).await?;
     drop(services);

@@ -8,7 +8,10 @@ use super::{codec, poll};
 use crate::{
     chat::{Range, Standing},
     claims::Claims,
-    dialects::door::{self, Ask},
+    dialects::{
+        door::{self, Ask},
+        later::later,
+    },
     error::{Error, Kind, Result},
     session::{self, Limited, Services, TYPING_LASTS},
 };
@@ -90,8 +93,11 @@ async fn answer(
             let asked = poll::Asked::read(&standing, &ask)?;
             // Nothing of the request is kept while a poll waits.
             drop(ask);
-            let body = Box::pin(poll::poll(services, marks, claims, standing, asked)).await?;
-            Ok(door::json(StatusCode::OK, body))
+            Ok(later(async move {
+                let polled = poll::poll(services, marks, claims, standing, asked).await;
+                let answered = polled.map(|body| door::json(StatusCode::OK, body));
+                answered.unwrap_or_else(|error| refusal(&error))
+            }))
         }
         endpoint => Box::pin(at_once(&services, &standing, &ask, endpoint)).await,
     }

@@ -3,7 +3,11 @@
 //! Its mailbox is subscribed before the log is read, so what the log does not have yet will be in the mailbox, and what
 //! both have is told by the position. A mailbox that overflowed is the same case: read the log from here, go on live.
 
+mod cursor;
+
 use std::{collections::HashSet, sync::Arc};
+
+pub use cursor::Cursor;
 
 use crate::{
     change::{Change, Link},
@@ -29,30 +33,6 @@ pub enum Next {
     Lagged,
     /// It cannot be continued from where it stood: it must fetch afresh. The position is where it goes on from.
     Resync,
-}
-
-/// A cursor; most clients share the change's own.
-#[derive(Clone)]
-pub enum Cursor {
-    /// That of a client which is live.
-    Shared(Arc<Delivery>),
-    /// That of a client which is catching up.
-    Own(String),
-}
-
-impl Cursor {
-    /// The word to send.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Shared(delivery) => delivery.cursor(),
-            Self::Own(text) => text,
-        }
-    }
-
-    /// Whether a frame made for the change serves this client too.
-    pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Shared(_))
-    }
 }
 
 /// One client's mailbox and place.
@@ -111,8 +91,16 @@ impl Follower {
     }
 
     /// Holds what the database said that the client may have, as of `asked`; the client comes in here.
+    ///
+    /// Where the hub is behind that answer it comes in where the database stood: what the answer had seen, an earlier
+    /// connection of the same client may have been told, by the log.
     pub fn come_in(&mut self, topics: &[Topic], asked: Mark) {
-        if let Some((position, history)) = self.mailbox.subscribe(topics) {
+        if let Some((hub, history)) = self.mailbox.subscribe(topics) {
+            // After a crash the numbers may say another thing than the clock. Whichever is right, the log knows the rest.
+            let unsure =
+                asked.at > hub.furthest().at && !asked.snapshot.covers(&hub.furthest().snapshot);
+            let position = if unsure { Position::at(asked.clone()) } else { hub.with(&asked) };
+            self.replay = unsure.then(|| Replay { from: position.clone(), had: None });
             self.start = position.clone();
             self.position = position;
             self.history = history;

@@ -35,6 +35,13 @@ fn change(id: i64, topic: &str, link: Option<&str>) -> Arc<Delivery> {
     Arc::new(Delivery::new(change, batch()))
 }
 
+/// A message of thread 42 by a transaction of its own.
+fn of(id: i64, xid: u64, batch: &Arc<Batch>) -> Arc<Delivery> {
+    let mut change = change(id, "thread:42", None).change.clone();
+    change.xid = xid;
+    Arc::new(Delivery::new(change, Arc::clone(batch)))
+}
+
 fn topic(name: &str) -> Topic {
     Topic::parse(name).expect("legal")
 }
@@ -42,6 +49,11 @@ fn topic(name: &str) -> Topic {
 /// A follower of user 7 in thread 42, which knows what `asked` had seen; its pool leads nowhere.
 fn follower(hub: &Hub, asked: Mark) -> Follower {
     hub.start_at(mark("10:10:", 0), HistoryId(1));
+    follower_at(hub, asked)
+}
+
+/// The same where the hub stands already.
+fn follower_at(hub: &Hub, asked: Mark) -> Follower {
     let target = Target::parse(&Secret::new("postgres://nobody@127.0.0.1:1/none")).expect("a URL");
     let pool = Pool::new(&target, 1, Duration::from_secs(1), &Lifecycle::new());
     let mut follower = Follower::open(hub, pool, 100, &[topic("user:7")]).expect("started");
@@ -105,12 +117,17 @@ async fn a_leaving_that_the_answer_had_seen_takes_nothing_away() {
     let (mut out, batch) = (Vec::new(), batch());
     hub.publish(&batch, &[change(1, "user:7", Some("-thread:42"))]);
     follower.next(&mut out).await.expect("live");
-    assert_eq!(ids(&out), [1]);
+    assert!(out.is_empty(), "the answer had it");
     assert!(follower.is_replaying() && follower.holds(&topic("thread:42")));
     follower.replay = None;
-    hub.publish(&batch, &[change(2, "thread:42", None)]);
+    let later = Arc::new(Batch {
+        from: mark("20:20:", 100),
+        upto: mark("30:30:", 200),
+        history: HistoryId(1),
+    });
+    hub.publish(&later, &[of(2, 22, &later)]);
     follower.next(&mut out).await.expect("live");
-    assert_eq!(ids(&out), [1, 2]);
+    assert_eq!(ids(&out), [2]);
 }
 
 #[tokio::test]
@@ -192,4 +209,55 @@ async fn a_client_that_got_nothing_keeps_up_with_the_hub() {
     hub.finish(&batch());
     follower.keep_up();
     assert_eq!(follower.position, Position::at(mark("20:20:", 100)));
+}
+
+#[tokio::test]
+async fn what_the_answer_had_seen_is_not_told_and_what_was_open_then_is() {
+    let hub = Hub::new();
+    // The database is ahead of the hub; of its transactions 15 is open, and 25 has not begun.
+    let mut follower = follower(&hub, mark("15:20:15", 100));
+    let batch = Arc::new(Batch {
+        from: mark("10:10:", 0),
+        upto: mark("30:30:", 200),
+        history: HistoryId(1),
+    });
+    hub.publish(
+        &batch,
+        &[of(1, 12, &batch), of(2, 15, &batch), of(3, 18, &batch), of(4, 25, &batch)],
+    );
+    let mut out = Vec::new();
+    follower.next(&mut out).await.expect("live");
+    assert_eq!(ids(&out), [2, 4]);
+    let Some(Next::Change(_, cursor)) = out.last() else { panic!("a change") };
+    let cursor = Position::decode(cursor.as_str(), HistoryId(1)).expect("ours").expect("of now");
+    assert!([(12, 1), (15, 2), (18, 3), (25, 4)].iter().all(|&(xid, id)| cursor.has(xid, id, 50)));
+    assert!(!cursor.has(25, 5, 50));
+}
+
+#[tokio::test]
+async fn a_client_that_comes_in_amid_a_batch_gets_no_more_than_its_rest_after_the_answer() {
+    let hub = Hub::new();
+    hub.start_at(mark("10:10:", 0), HistoryId(1));
+    let batch = batch();
+    hub.publish(&batch, &[of(1, 12, &batch), of(2, 16, &batch)]);
+    let mut follower = follower_at(&hub, mark("15:15:", 60));
+    hub.publish(&batch, &[of(3, 13, &batch), of(4, 17, &batch)]);
+    let mut out = Vec::new();
+    follower.next(&mut out).await.expect("live");
+    assert_eq!(ids(&out), [4]);
+}
+
+#[tokio::test]
+async fn a_clock_that_contradicts_the_numbers_has_the_log_read() {
+    let hub = Hub::new();
+    hub.start_at(mark("10:10:", 0), HistoryId(1));
+    hub.finish(&batch());
+    let mut follower = follower_at(&hub, mark("18:18:", 500));
+    assert!(follower.is_replaying() && !follower.position.has(19, 1, 50));
+    // The feed goes on after the crash: what the log gave is not read again.
+    (follower.replay, follower.arriving) = (None, false);
+    follower.position = Position::at(mark("19:19:", 600));
+    hub.go_on_from(mark("19:19:", 700), HistoryId(1));
+    follower.next(&mut Vec::new()).await.expect("lagged");
+    assert_eq!(follower.replay.expect("the log is read").from, follower.position);
 }

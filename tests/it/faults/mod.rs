@@ -2,6 +2,7 @@
 
 mod crash;
 mod drain;
+mod entering;
 mod outage;
 mod ready;
 mod slow;

@@ -1,5 +1,7 @@
 //! A Socket.IO client as the protocol's page has it: packets as text over Engine.IO's WebSocket.
 
+use std::net::SocketAddr;
+
 use futures_util::{SinkExt, StreamExt};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
@@ -19,7 +21,10 @@ pub(crate) struct IoSocket {
 impl IoSocket {
     /// Opens a connection; `query` goes on after the transport.
     pub(crate) async fn open(app: &App, query: &str) -> Self {
-        let address = app.address();
+        Self::open_at(app.address(), query).await
+    }
+
+    async fn open_at(address: SocketAddr, query: &str) -> Self {
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket{query}");
         let (stream, _) = connect_async(url).await.expect("a socket");
         let mut socket = Self { stream, open: String::new() };
@@ -41,7 +46,12 @@ impl IoSocket {
 
     /// Opens a connection and connects with a token.
     pub(crate) async fn enter(app: &App, token: &str, query: &str) -> Self {
-        let mut socket = Self::open(app, query).await;
+        Self::enter_at(app.address(), token, query).await
+    }
+
+    /// The same at an address.
+    pub(crate) async fn enter_at(address: SocketAddr, token: &str, query: &str) -> Self {
+        let mut socket = Self::open_at(address, query).await;
         socket.send(&format!(r#"0{{"token":"{token}"}}"#)).await;
         let connected = socket.next().await;
         assert!(connected.starts_with(r#"0{"sid":""#), "{connected}");

@@ -1,6 +1,6 @@
 //! Clients of the `conversations` dialect: `auth` on Socket.IO, all of one's conversations subscribed, `since` after each return.
 //!
-//! Held to: lost 0. On the socket twice 0, on each connection. `since` is the last `createdAt` that the client has, a
+//! Held to: lost 0. On the socket twice 0, over all connections. `since` is the last `createdAt` that the client has, a
 //! time and no cursor: the answer may repeat what the checkpoint in force at that time does not see, and nothing else.
 
 use serde::Deserialize;

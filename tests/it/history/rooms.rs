@@ -1,7 +1,7 @@
 //! Clients of the `rooms` dialect: the poll with `since` and `wait`, and the room's WebSocket with a poll after each return.
 //!
 //! Held to: lost 0. A `timestamp` that an answer gave stands for a place in the room, so polls repeat nothing, whatever
-//! broke in between. On sockets twice 0, on each connection; what the last one told, the poll after it gives again,
+//! broke in between. On sockets twice 0, over all connections; what the last one told, the poll after it gives again,
 //! because its `timestamp` is that of the poll before.
 
 use std::time::Duration;

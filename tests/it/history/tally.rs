@@ -93,11 +93,7 @@ impl<'a> Messages<'a> {
             let before = had.entry(row.message).or_default();
             let same = |&place: &usize| diary.heard[place].way == heard.way;
             let wrong = match &heard.way {
-                // Without a cursor a connection begins where the hub stands, and the one before it may have read the log further.
-                Way::Live => before
-                    .iter()
-                    .any(|place| same(place) && diary.heard[*place].visit == heard.visit),
-                Way::After => before.iter().any(same),
+                Way::Live | Way::After => before.iter().any(same),
                 Way::Since { time, asked } => {
                     let acked = self.acked.get(&row.key);
                     let young = acked.is_none_or(|acked| *acked > time - YOUNG);

@@ -208,3 +208,18 @@ async fn no_session_and_too_many_requests_are_told_apart() {
         answer(app.asking("POST", "/api/messaging/send", &token("grace"), Some(&huge))).await;
     assert_eq!((status, &body["error"]["code"]), (413, &json!(-32_600)));
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_message_is_said_of_the_field_it_came_in() {
+    let app = App::start().await;
+    for (body, said) in [
+        (json!(""), "`body` is empty; send 1 to 2000 characters"),
+        (json!("x".repeat(2_001)), "`body` has 2001 characters; send 1 to 2000"),
+        (json!("\0"), "`body` holds a NUL character, which cannot be stored"),
+    ] {
+        let call = json!({ "jsonrpc": "2.0", "params": { "thread_id": 1, "body": body } });
+        let (status, answer) =
+            app.ask("POST", "/api/messaging/send", &token("ada"), Some(&call.to_string())).await;
+        assert_eq!((status, &answer["error"]["message"]), (200, &json!(said)));
+    }
+}

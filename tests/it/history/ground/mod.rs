@@ -35,6 +35,15 @@ impl Ground {
 
     /// The same with further lines of `postgresql.conf`.
     pub(crate) async fn start_with(data: &str, flags: &[&str], settings: &[(&str, &str)]) -> Self {
+        Self::build(data, flags, settings, false).await
+    }
+
+    /// Only the feed goes through the proxy: what holds it up leaves the rest of the bridge with the database.
+    pub(crate) async fn start_with_feed_apart(data: &str) -> Self {
+        Self::build(data, &[], &[], true).await
+    }
+
+    async fn build(data: &str, flags: &[&str], settings: &[(&str, &str)], apart: bool) -> Self {
         let lifecycle = Lifecycle::new();
         let folder = folder();
         let postgres = Postgres::start(&folder, settings).await;
@@ -43,8 +52,13 @@ impl Ground {
         let client = target.client(&lifecycle).await.expect("a connection");
         client.batch_execute(data).await.expect("data");
         let proxy = Proxy::start(postgres.port()).await;
-        let url = with_port(postgres.url().reveal(), proxy.port());
-        let bridge = Bridge::start(&folder, &url, flags).await;
+        let behind = with_port(postgres.url().reveal(), proxy.port());
+        let bridge = if apart {
+            let listen = format!("--listen-url={}", behind.reveal());
+            Bridge::start(&folder, &postgres.url(), &[flags, &[&listen]].concat()).await
+        } else {
+            Bridge::start(&folder, &behind, flags).await
+        };
         Self { postgres, proxy, bridge, lifecycle }
     }
 

@@ -1,0 +1,41 @@
+//! A service that keeps what its answers promise: the layers that a request came through are gone while it waits.
+
+use std::{future::Future, pin::Pin};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{Either, Full};
+use hyper::{body::Incoming, service::Service};
+
+use super::{connection::Answers, http::count};
+use crate::dialects::later::Later;
+
+/// Around the outermost layer.
+pub(super) struct Patient<S>(pub(super) S);
+
+type Answer<B, E> =
+    Pin<Box<dyn Future<Output = Result<Response<Either<B, Full<Bytes>>>, E>> + Send>>;
+
+impl<S: Answers> Service<Request<Incoming>> for Patient<S> {
+    type Response = Response<Either<S::Content, Full<Bytes>>>;
+    type Error = S::Error;
+    type Future = Answer<S::Content, S::Error>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // In a box of its own, which is given up as soon as there is an answer or the promise of one.
+        let answering = Box::pin(self.0.call(request));
+        Box::pin(async move {
+            let mut answer = answering.await?;
+            let Some(later) = answer.extensions_mut().remove::<Later>() else {
+                return Ok(answer.map(Either::Left));
+            };
+            // A map of three headers has room for many more.
+            let headers = answer.headers().iter();
+            let headers = headers.map(|(name, value)| (name.clone(), value.clone())).collect();
+            drop(answer);
+            let kept = later.kept(headers).await;
+            count(kept.status());
+            Ok(kept.map(Either::Right))
+        })
+    }
+}
