@@ -67,19 +67,22 @@ describe("the looks of the demo page", { timeout: 300_000 }, () => {
 
       test(`two side by side, and the rows: ${size}, ${colorScheme}`, async () => {
         const page = await demo.visit(null, { ...options, path: "/demo/?side-by-side" });
+        // Words of its own: those of the other sizes are in the thread, too.
+        const words = `Shall we, by ${colorScheme} of ${size}?`;
         const left = page.locator(".panel[data-person='Ada Lovelace']");
         await left.locator(".message").first().waitFor();
-        await left.getByLabel("Message", { exact: true }).fill("Shall we?");
+        await left.getByLabel("Message", { exact: true }).fill(words);
         await left.getByLabel("Message", { exact: true }).press("Enter");
-        await said(left, "Shall we?").last().waitFor();
-        await tick(left, "Shall we?", size === "phone" ? "delivered" : "read").last().waitFor();
+        await said(left, words).waitFor();
+        await tick(left, words, size === "phone" ? "delivered" : "read").waitFor();
+        if (size === "desktop") await page.locator(".sql-row.update", { hasText: "last_read_seq" }).first().waitFor();
         await good(page, name("side-by-side"));
         if (size === "phone") {
           await page.getByRole("button", { name: "Grace", exact: true }).click();
-          await tick(left, "Shall we?", "read").last().waitFor({ state: "attached" });
+          await tick(left, words, "read").waitFor({ state: "attached" });
           await good(page, name("side-by-side-other"));
           await page.getByRole("button", { name: "SQL", exact: true }).click();
-          await page.locator(".sql-row.insert", { hasText: "Shall we?" }).waitFor();
+          await page.locator(".sql-row.insert", { hasText: words }).waitFor();
           await good(page, name("side-by-side-sql"));
         }
         await page.close();
