@@ -9,6 +9,7 @@ export type { Store } from "./rowcast/place.js";
 export type { TokenSource } from "./rowcast/token.js";
 export type {
   Change,
+  Member,
   Message,
   MessageDeleted,
   MessageDelivered,

@@ -2,11 +2,13 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
+import { Typist } from "../dist/messaging/typist.js";
 import { backoff } from "../dist/rowcast/clock.js";
 import { Emitter } from "../dist/rowcast/emitter.js";
 import { eventsOf } from "../dist/rowcast/events.js";
@@ -45,6 +47,12 @@ test("the package has code, types, maps, licences and its manual, and nothing el
   const names = files.map(({ path }) => path);
   for (const name of ["README.md", "LICENSE-APACHE", "LICENSE-MIT", "dist/rowcast.js", "dist/rowcast.d.ts", "dist/rowcast.js.map", "dist/messaging.js", "dist/react.d.ts"]) {
     assert.ok(names.includes(name), name);
+  }
+  const { exports } = JSON.parse(readFileSync(`${HERE}package.json`, "utf8"));
+  assert.deepEqual(Object.keys(exports), [".", "./messaging", "./react", "./package.json"]);
+  for (const target of Object.values(exports).flatMap((entry) => (typeof entry === "string" ? entry : Object.values(entry)))) {
+    assert.ok(names.includes(target.replace("./", "")), target);
+    if (target.endsWith(".js")) assert.ok(names.includes(`${target}.map`.replace("./", "")), `${target} has a map`);
   }
   assert.deepEqual(names.filter((name) => !/^(dist\/|README|LICENSE|package\.json)/.test(name)), []);
 });
@@ -90,6 +98,33 @@ test("an event stream is read in whatever pieces it comes", () => {
     take("\n");
     assert.deepEqual(had, ['{"a":1}', "one\ntwo", "last"], `pieces of ${size}`);
   }
+});
+
+test("typing is said once a second at most, and is over three seconds after the last key", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let now = 0;
+  t.mock.method(performance, "now", () => now);
+  const pass = (ms) => {
+    now += ms;
+    t.mock.timers.tick(ms);
+  };
+  const said = [];
+  const typist = new Typist((conversation, isTyping) => said.push([conversation, isTyping, now]));
+  for (let at = 0; at <= 2_500; at += 50) {
+    typist.type("c");
+    if (at < 2_500) pass(50);
+  }
+  assert.deepEqual(said, [["c", true, 0], ["c", true, 1_000], ["c", true, 2_000]]);
+  pass(2_999);
+  assert.equal(said.length, 3);
+  pass(1);
+  assert.deepEqual(said[3], ["c", false, 5_500]);
+  assert.equal(typist.timeouts.size, 0);
+  typist.type("c");
+  typist.type("d");
+  typist.clear();
+  pass(10_000);
+  assert.equal(said.length, 6, "its end is not said to nobody");
 });
 
 test("back-off is jittered over its whole range and bounded", () => {

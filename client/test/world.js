@@ -71,7 +71,7 @@ export async function committed(rowcast, thread, first) {
   return (await rowcast.sql(sql, thread, first)).map(({ uuid }) => uuid);
 }
 
-/** An HTTP proxy. `sockets`: pass, refuse or hang; `streams`: pass or hold back; `socketIo`: whether that path is let through. */
+/** An HTTP proxy. `sockets`: pass, refuse or hang; `streams`: pass, hold back or cut; `socketIo`: whether that path is let through. */
 export class Proxy {
   sockets = "pass";
   streams = "pass";
@@ -89,6 +89,7 @@ export class Proxy {
       if (!this.socketIo && ask.url.startsWith("/socket.io")) return void answer.writeHead(403).end();
       const { method, url: path, headers } = ask;
       const onward = request({ host: target.hostname, port: target.port, method, path, headers }, (response) => {
+        if (this.streams === "cut" && path.startsWith("/api/chat/events")) return void (onward.destroy(), answer.destroy());
         if (this.streams === "hold" && path.startsWith("/api/chat/events")) return void response.resume();
         answer.writeHead(response.statusCode, response.headers);
         response.pipe(answer);

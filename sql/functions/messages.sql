@@ -176,12 +176,16 @@ $$;
 comment on function chat.message(text) is
     'The message of a uuid or integer id; null when there is none or the text is neither.';
 
+-- as it was before a message could be given an id
+drop function if exists chat.send(bigint, bigint, text, text, jsonb);
+
 create or replace function chat.send(
     sender bigint,
     thread bigint,
     content text,
     message_type text,
-    attachments jsonb)
+    attachments jsonb,
+    public_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -200,22 +204,38 @@ begin
         raise exception 'attachments must be a list' using errcode = 'RC400';
     end if;
 
-    insert into chat.messages as m (thread_id, sender_id, content, message_type, attachments)
+    insert into chat.messages as m (uuid, thread_id, sender_id, content, message_type, attachments)
     values (
+        coalesce(send.public_id, gen_random_uuid()),
         send.thread,
         send.sender,
         send.content,
         coalesce(send.message_type, 'text'),
         coalesce(nullif(send.attachments, 'null'), '[]'))
+    on conflict (uuid) do nothing
     returning m.id
     into sent;
+
+    if sent is null then
+        -- sent again by who does not know whether it arrived
+        select m.id
+        into sent
+        from chat.messages m
+        where m.uuid = send.public_id
+            and m.thread_id = send.thread
+            and m.sender_id = send.sender
+            and m.deleted_at is null;
+        if not found then
+            raise exception 'id is that of another message, or of a deleted one' using errcode = 'RC400';
+        end if;
+    end if;
 
     return (select v.body from chat.native_messages v where v.id = sent);
 end
 $$;
 
-comment on function chat.send(bigint, bigint, text, text, jsonb) is
-    'Adds a message of a member and returns it in native form; RC403 for anyone else.';
+comment on function chat.send(bigint, bigint, text, text, jsonb, uuid) is
+    'Adds a message of a member and returns it in native form; RC403 for anyone else. With an id of the sender''s choice it is added once, however often it is sent.';
 
 create or replace function chat.history_page(
     reader bigint,

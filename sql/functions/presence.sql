@@ -67,3 +67,26 @@ $$;
 
 comment on function chat.gone(bigint[]) is
     'Notes that users went offline, once each, and returns whom it concerns: the threads they are in.';
+
+create or replace function chat.others_in(member bigint, threads bigint[])
+returns table (user_id bigint, user_uuid uuid)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select u.id, u.uuid
+    from (
+        select distinct m.user_id
+        from chat.members m
+        where m.thread_id = any (threads)
+            and m.user_id <> member
+        order by m.user_id
+        limit 1000
+    ) o
+    join chat.users u on u.id = o.user_id
+    where u.active
+    order by u.id;
+$$;
+
+comment on function chat.others_in(bigint, bigint[]) is
+    'Who else is in any of these threads, each once, a thousand at most; for who subscribes and asks who is here.';

@@ -127,10 +127,30 @@ as $$
                 'user_id', u.uuid,
                 'full_name', u.full_name,
                 'role', u.role,
-                'username', u.username)
+                'username', u.username,
+                'read_up_to_message_id', r.uuid,
+                'delivered_up_to_message_id', d.uuid)
             order by u.id) as members
         from chat.members o
         join chat.users u on u.id = o.user_id
+        left join lateral (
+            select x.uuid
+            from chat.messages x
+            where x.thread_id = t.id
+                and x.seq <= o.last_read_seq
+                and x.deleted_at is null
+            order by x.seq desc
+            limit 1
+        ) r on true
+        left join lateral (
+            select x.uuid
+            from chat.messages x
+            where x.thread_id = t.id
+                and x.seq <= greatest(o.last_delivered_seq, o.last_read_seq)
+                and x.deleted_at is null
+            order by x.seq desc
+            limit 1
+        ) d on true
         where o.thread_id = t.id
     ) p
     where m.user_id = reader;

@@ -243,11 +243,12 @@ impl Chat {
         self.json(sql, &[&reader, &thread, &before, &after, &limit]).await
     }
 
-    /// Writes a message and returns it as everybody will see it.
+    /// Writes a message and returns it as everybody will see it. One whose id the sender chose is written once, however often it is sent.
     pub async fn send(
         &self,
         sender: i64,
         thread: i64,
+        id: Option<Uuid>,
         content: &str,
         message_type: &str,
         attachments: Option<&RawValue>,
@@ -256,8 +257,8 @@ impl Chat {
             .map(|json| serde_json::from_str::<serde_json::Value>(json.get()))
             .transpose()
             .map_err(|_| Error::malformed("`attachments` must be a JSON array"))?;
-        let sql = "select chat.send($1, $2, $3, $4, $5)";
-        self.json(sql, &[&sender, &thread, &content, &message_type, &attachments]).await
+        let sql = "select chat.send($1, $2, $3, $4, $5, $6)";
+        self.json(sql, &[&sender, &thread, &content, &message_type, &attachments, &id]).await
     }
 
     /// Notes that a user has gone offline; returns when, in microseconds since 1970.

@@ -31,6 +31,15 @@ impl Chat {
         Ok(row.try_get::<_, Option<&str>>(0)?.and_then(Status::parse))
     }
 
+    /// Who else is in threads, each once; of very many the first thousand.
+    pub async fn others_in(&self, user: i64, threads: &[i64]) -> Result<Vec<Person>> {
+        let sql = "select user_id, user_uuid from chat.others_in($1, $2)";
+        let rows = self.pool.query(sql, &[&user, &threads]).await?;
+        rows.iter()
+            .map(|row| Ok(Person { id: row.try_get("user_id")?, uuid: row.try_get("user_uuid")? }))
+            .collect()
+    }
+
     /// Notes that users went offline, all in one call.
     pub async fn gone(&self, users: &[i64]) -> Result<Vec<Gone>> {
         let sql = "select user_id, user_uuid, last_seen_at, threads from chat.gone($1)";

@@ -120,6 +120,7 @@ fn announce(addresses: &app::Addresses, url: &Secret, users: &[DemoUser]) {
     let (http, admin, url) = (addresses.http, addresses.admin, url.reveal());
     say(format_args!("\nRowcast {} is running.\n", env!("CARGO_PKG_VERSION")));
     say(format_args!("  chat page   http://{http}/demo/"));
+    say(format_args!("  two people  http://{http}/demo/?side-by-side"));
     say(format_args!("  readiness   http://{admin}/ready"));
     say(format_args!("  database    {url}"));
     for DemoUser { name, user_id, token } in users {

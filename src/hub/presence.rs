@@ -147,7 +147,12 @@ impl Presence {
 
     /// Whether others see a user as here, online or away.
     pub fn is_online(&self, user: i64) -> bool {
-        self.state().users.get(&user).is_some_and(|here| here.shown != Status::Offline)
+        self.shown(user) != Status::Offline
+    }
+
+    /// What others see of a user.
+    pub fn shown(&self, user: i64) -> Status {
+        self.state().users.get(&user).map_or(Status::Offline, |here| here.shown)
     }
 
     /// Whether a user is here at all; then what they show (none where only the database knows) and for how long they have been silent.

@@ -2438,6 +2438,26 @@ $$;
 
 COMMENT ON FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) IS 'One page of what a user missed, by time or by position, in parts, and the position to go on from. Never skips.';
 
+CREATE FUNCTION chat.others_in(member bigint, threads bigint[]) RETURNS TABLE(user_id bigint, user_uuid uuid)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select u.id, u.uuid
+    from (
+        select distinct m.user_id
+        from chat.members m
+        where m.thread_id = any (threads)
+            and m.user_id <> member
+        order by m.user_id
+        limit 1000
+    ) o
+    join chat.users u on u.id = o.user_id
+    where u.active
+    order by u.id;
+$$;
+
+COMMENT ON FUNCTION chat.others_in(member bigint, threads bigint[]) IS 'Who else is in any of these threads, each once, a thousand at most; for who subscribes and asks who is here.';
+
 CREATE FUNCTION chat.profile(reader bigint, partner text, OUT person_id bigint, OUT body jsonb) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2715,7 +2735,7 @@ $$;
 
 COMMENT ON FUNCTION chat.seen(user_id bigint) IS 'Notes when a user went offline.';
 
-CREATE FUNCTION chat.send(sender bigint, thread bigint, content text, message_type text, attachments jsonb) RETURNS jsonb
+CREATE FUNCTION chat.send(sender bigint, thread bigint, content text, message_type text, attachments jsonb, public_id uuid DEFAULT NULL::uuid) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2732,21 +2752,37 @@ begin
         raise exception 'attachments must be a list' using errcode = 'RC400';
     end if;
 
-    insert into chat.messages as m (thread_id, sender_id, content, message_type, attachments)
+    insert into chat.messages as m (uuid, thread_id, sender_id, content, message_type, attachments)
     values (
+        coalesce(send.public_id, gen_random_uuid()),
         send.thread,
         send.sender,
         send.content,
         coalesce(send.message_type, 'text'),
         coalesce(nullif(send.attachments, 'null'), '[]'))
+    on conflict (uuid) do nothing
     returning m.id
     into sent;
+
+    if sent is null then
+        -- sent again by who does not know whether it arrived
+        select m.id
+        into sent
+        from chat.messages m
+        where m.uuid = send.public_id
+            and m.thread_id = send.thread
+            and m.sender_id = send.sender
+            and m.deleted_at is null;
+        if not found then
+            raise exception 'id is that of another message, or of a deleted one' using errcode = 'RC400';
+        end if;
+    end if;
 
     return (select v.body from chat.native_messages v where v.id = sent);
 end
 $$;
 
-COMMENT ON FUNCTION chat.send(sender bigint, thread bigint, content text, message_type text, attachments jsonb) IS 'Adds a message of a member and returns it in native form; RC403 for anyone else.';
+COMMENT ON FUNCTION chat.send(sender bigint, thread bigint, content text, message_type text, attachments jsonb, public_id uuid) IS 'Adds a message of a member and returns it in native form; RC403 for anyone else. With an id of the sender''s choice it is added once, however often it is sent.';
 
 CREATE FUNCTION chat.session(session_id text) RETURNS TABLE(sub text, created_at timestamp with time zone, expires_at timestamp with time zone, topic text)
     LANGUAGE sql STABLE STRICT
@@ -3067,10 +3103,30 @@ CREATE FUNCTION chat.threads_of(reader bigint) RETURNS jsonb
                 'user_id', u.uuid,
                 'full_name', u.full_name,
                 'role', u.role,
-                'username', u.username)
+                'username', u.username,
+                'read_up_to_message_id', r.uuid,
+                'delivered_up_to_message_id', d.uuid)
             order by u.id) as members
         from chat.members o
         join chat.users u on u.id = o.user_id
+        left join lateral (
+            select x.uuid
+            from chat.messages x
+            where x.thread_id = t.id
+                and x.seq <= o.last_read_seq
+                and x.deleted_at is null
+            order by x.seq desc
+            limit 1
+        ) r on true
+        left join lateral (
+            select x.uuid
+            from chat.messages x
+            where x.thread_id = t.id
+                and x.seq <= greatest(o.last_delivered_seq, o.last_read_seq)
+                and x.deleted_at is null
+            order by x.seq desc
+            limit 1
+        ) d on true
         where o.thread_id = t.id
     ) p
     where m.user_id = reader;
@@ -6551,6 +6607,8 @@ REVOKE ALL ON FUNCTION chat.message(ref text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION chat.others_in(member bigint, threads bigint[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION chat.profile(reader bigint, partner text, OUT person_id bigint, OUT body jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.rooms_history(reader bigint, room bigint, before bigint, after bigint, max integer) FROM PUBLIC;
@@ -6569,7 +6627,7 @@ REVOKE ALL ON FUNCTION chat.say_presence(member bigint, said text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.seen(user_id bigint) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION chat.send(sender bigint, thread bigint, content text, message_type text, attachments jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION chat.send(sender bigint, thread bigint, content text, message_type text, attachments jsonb, public_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.session(session_id text) FROM PUBLIC;
 

@@ -167,7 +167,25 @@ begin
     assert jsonb_array_length(page) = 2;
     assert page @> '[{"name": "T group", "kind": "group", "unread_count": 3, "last_message": {"content": "system"}}]';
     assert jsonb_array_length(page -> 0 -> 'members') = 2;
+    assert page -> 0 -> 'members' -> 0 -> 'read_up_to_message_id' = 'null';
+    perform chat.mark_delivered(bob, g, (select id from chat.messages where thread_id = g and content = 'system'));
+    assert chat.threads_of(ada) @> jsonb_build_array(jsonb_build_object('id', (select uuid from chat.threads where id = g),
+        'members', jsonb_build_array(jsonb_build_object('username', 't_bob', 'read_up_to_message_id', null,
+            'delivered_up_to_message_id', (select uuid from chat.messages where thread_id = g and content = 'system')))));
     assert chat.threads_of(eve) = '[]';
+
+    -- sent again by who does not know whether it arrived, it is there once
+    page := chat.send(ada, g, 'once', null, null, '00000000-0000-4000-8000-0000000000e1');
+    assert page ->> 'id' = '00000000-0000-4000-8000-0000000000e1';
+    assert chat.send(ada, g, 'once', null, null, '00000000-0000-4000-8000-0000000000e1') = page;
+    assert (select count(*) from chat.messages where thread_id = g and content = 'once') = 1;
+    begin
+        perform chat.send(bob, g, 'mine', null, null, '00000000-0000-4000-8000-0000000000e1');
+        assert false, 'the id of somebody else''s message';
+    exception when sqlstate 'RC400' then
+        null;
+    end;
+    delete from chat.messages where thread_id = g and content = 'once';
 
     -- either form of id; nothing raises
     assert chat."user"(ada::text) = ada and chat."user"((select uuid::text from chat.users where id = ada)) = ada;

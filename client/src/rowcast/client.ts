@@ -144,6 +144,11 @@ export class RowcastClient {
     return this;
   }
 
+  /** Tries at once, where it would wait, and makes sure that the bridge is there, where it is online. */
+  retry(): void {
+    this.#driver?.wake();
+  }
+
   /** Ends everything: the connection, timers, listeners, iterators, what is still awaited. */
   close(): void {
     this.#end(null);
@@ -218,11 +223,14 @@ export class RowcastClient {
     return this.#call("GET", "/api/chat/unread-count", options);
   }
 
-  /** Sends a message. It also comes as a change, in its place among the others. Not repeated by itself when it fails. */
+  /**
+   * Sends a message. It also comes as a change, in its place among the others. Not repeated by itself when it fails; with an
+   * `id` of one's own (a uuid, which the message gets) it may be sent again and is there once.
+   */
   send(
     threadId: string,
     content: string,
-    more: { message_type?: string; attachments?: unknown[]; signal?: AbortSignal } = {},
+    more: { id?: string; message_type?: string; attachments?: unknown[]; signal?: AbortSignal } = {},
   ): Promise<Message> {
     const { signal, ...fields } = more;
     const body = { content, ...fields };

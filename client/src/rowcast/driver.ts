@@ -15,6 +15,8 @@ import { type Change, type Frame, isChange } from "./wire.js";
 const OPEN = { socket: openSocket, events: openEvents, polling: openPolling };
 /** A line that lasted so long was a good one. */
 const STEADY = 5_000;
+/** Patience with a network that is said to be gone. */
+const GONE = 2_000;
 /** Messages on a page of what was missed. */
 const PAGE = 1_000;
 
@@ -73,7 +75,7 @@ export class Driver {
     this.#rider = rider;
     this.#tokens = new Tokens(gear.token);
     this.#place = new Place(gear.store);
-    this.#unwatch = onWake(() => this.wake());
+    this.#unwatch = onWake((gone) => this.wake(gone));
     void this.#run();
   }
 
@@ -95,10 +97,11 @@ export class Driver {
     if (this.#established) this.#line?.close();
   }
 
-  /** Looks at once whether the bridge is there. */
-  wake(): void {
+  /** Looks at once whether the bridge is there; with less patience where the network is said to be gone. */
+  wake(gone = false): void {
     this.#wake();
-    this.#line?.check();
+    const { pong } = this.#gear.timing;
+    this.#line?.check(gone ? Math.min(pong, GONE) : pong);
   }
 
   stop(): void {
@@ -135,15 +138,16 @@ export class Driver {
       let { why } = end;
       // A line that is cut as soon as it is there is no success: coming back at once each time would be a burden.
       if (end.established && Date.now() - began >= STEADY) failures = blocked = refusals = 0;
-      if (why === "lost" && !end.established && ways[way] === "socket") {
-        // The page is not told why a socket did not open; an ordinary request tells it.
-        const found = await this.#diagnose();
-        if (signal.aborted) return;
-        why = found.why;
-        end.message = found.message ?? end.message ?? "";
-        if (found.retryAfterMs !== undefined) end.retryAfterMs = found.retryAfterMs;
-      } else if (why === "lost" && !end.established) {
-        way = 0;
+      if (why === "lost" && !end.established) {
+        // Nobody says why a socket did not open, or a stream broke off; an ordinary request tells whether the bridge is there.
+        if (ways[way] !== "polling" && end.retryAfterMs === undefined) {
+          const found = await this.#diagnose();
+          if (signal.aborted) return;
+          why = found.why;
+          end.message = found.message ?? end.message ?? "";
+          if (found.retryAfterMs !== undefined) end.retryAfterMs = found.retryAfterMs;
+        }
+        if (why === "lost") way = 0;
       }
       const forward = way;
       switch (why) {

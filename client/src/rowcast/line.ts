@@ -45,8 +45,8 @@ export interface Line {
   readonly ended: Promise<End>;
   /** Sends a request where that is possible; says whether it was. */
   send(frame: object): boolean;
-  /** Makes sure that it is still there. */
-  check(): void;
+  /** Makes sure that it is still there; a sign of life may take so many milliseconds. */
+  check(within?: number): void;
   /** A fresh token: true when the line goes on with it, false when a new line is needed. */
   renew(token: string): boolean;
   close(): void;

@@ -81,7 +81,7 @@ export function openSocket(opening: Opening, told: Told): Line {
     way: "socket",
     ended: ending.promise,
     send,
-    check: () => check(),
+    check: (within) => check(within),
     renew: (token) => send({ type: "authenticate", token, ref: "token" }),
     close: () => end("closed"),
   };

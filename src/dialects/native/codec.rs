@@ -8,7 +8,7 @@ use crate::{
     chat::{Event, Member, Message},
     dialects::reading::message_type,
     error::{Error, Kind, Result},
-    signal::Signal,
+    signal::{Signal, Status},
 };
 
 /// What a client asks for.
@@ -352,6 +352,11 @@ pub(super) fn signal(signal: &Signal, thread: Option<Uuid>) -> Option<String> {
         Signal::Broadcast(_) | Signal::Moves(_) => return None,
     };
     Some(said.text())
+}
+
+/// That somebody is here.
+pub(super) fn present(user_id: Uuid, status: Status) -> String {
+    Said::Presence { user_id, status: status.as_str(), last_seen: None }.text()
 }
 
 /// An instant in microseconds since 1970 as RFC 3339 in UTC, to the microsecond.

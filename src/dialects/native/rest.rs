@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
+use uuid::Uuid;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::codec;
@@ -267,9 +268,17 @@ async fn send(reference: String, services: Services, ask: Result<Ask>) -> Result
         }
         Some(_) => return Err(Error::malformed("`attachments` must be a JSON array")),
     };
+    let id = match body.get("id").filter(|value| !value.is_null()) {
+        None => None,
+        Some(value) => {
+            Some(value.as_str().and_then(|text| Uuid::parse_str(text).ok()).ok_or_else(|| {
+                Error::malformed("`id` must be a uuid, which the message will have")
+            })?)
+        }
+    };
     let thread = services.chat.thread(&reference).await?;
-    let sent =
-        services.chat.send(caller.user, thread, &content, &kind, attachments.as_deref()).await?;
+    let attachments = attachments.as_deref();
+    let sent = services.chat.send(caller.user, thread, id, &content, &kind, attachments).await?;
     Ok(data(StatusCode::CREATED, &sent))
 }
 

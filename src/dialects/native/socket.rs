@@ -18,7 +18,7 @@ use crate::{
     dialects::door::{self, Ask},
     error::{Error, Result},
     session::{Change, Cursor, Dialect, Frame, Incoming, Limited, Services, Session, run},
-    signal::Signal,
+    signal::{Signal, Status},
     topic::Topic,
 };
 
@@ -204,6 +204,8 @@ impl Native {
         for thread in threads {
             native.subscribe(session, thread).await?;
         }
+        let subscribed: Vec<i64> = native.subscribed.iter().copied().collect();
+        native.answers.extend(present_in(session, &subscribed).await?);
         if let Some(cursor) = cursor.filter(|cursor| !cursor.is_empty()) {
             native.resuming = session.follower.resume(&cursor)?.is_some();
             native.lost = !native.resuming;
@@ -277,6 +279,7 @@ impl Native {
                 let (thread, thread_id) = session.thread(&thread).await?;
                 self.listen(session, thread);
                 answer(Said::ThreadSubscribed { thread_id });
+                out.extend(present_in(session, &[thread]).await?.into_iter().map(Frame::plain));
             }
             Request::Unsubscribe { thread } => {
                 session.take(Limited::Join)?;
@@ -331,7 +334,7 @@ impl Native {
                 session.take(Limited::Message)?;
                 let content = session.services.limits.content(&content)?;
                 let (thread, _) = session.thread(&thread).await?;
-                let sent = chat.send(me, thread, &content, &message_type, None).await?;
+                let sent = chat.send(me, thread, None, &content, &message_type, None).await?;
                 let Sent { id } = sent.read().map_err(Error::internal)?;
                 self.sent.insert(id);
                 let data: &RawValue = sent.read().map_err(Error::internal)?;
@@ -340,6 +343,18 @@ impl Native {
         }
         Ok(())
     }
+}
+
+/// The presence of the others in threads who are here; later changes of it follow as signals.
+async fn present_in(session: &Session, threads: &[i64]) -> Result<Vec<String>> {
+    if threads.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Services { chat, hub, .. } = &session.services;
+    let others = chat.others_in(session.standing.user, threads).await?;
+    let here = others.into_iter().map(|person| (person.uuid, hub.presence().shown(person.id)));
+    let here = here.filter(|(_, status)| *status != Status::Offline);
+    Ok(here.map(|(user_id, status)| codec::present(user_id, status)).collect())
 }
 
 async fn message_of(session: &Session, reference: &str) -> Result<i64> {

@@ -5,4 +5,4 @@ export { RowcastError, type ErrorCode } from "./rowcast/error.js";
 export type { Timing, Way } from "./rowcast/line.js";
 export type { Store } from "./rowcast/place.js";
 export type { TokenSource } from "./rowcast/token.js";
-export type { Change, Message, MessageDeleted, MessageDelivered, MessagesRead, MessageUpdated, NewMessage, Person, Presence, Thread, ThreadJoined, ThreadLeft, Typing, } from "./rowcast/wire.js";
+export type { Change, Member, Message, MessageDeleted, MessageDelivered, MessagesRead, MessageUpdated, NewMessage, Person, Presence, Thread, ThreadJoined, ThreadLeft, Typing, } from "./rowcast/wire.js";

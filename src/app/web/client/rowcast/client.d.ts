@@ -70,6 +70,8 @@ export declare class RowcastClient {
     get cursor(): string | null;
     /** Starts, and keeps at it until `close`. Calling it again does nothing. */
     connect(): this;
+    /** Tries at once, where it would wait, and makes sure that the bridge is there, where it is online. */
+    retry(): void;
     /** Ends everything: the connection, timers, listeners, iterators, what is still awaited. */
     close(): void;
     on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void, options?: {
@@ -108,8 +110,12 @@ export declare class RowcastClient {
         unread_count: number;
         threads: Record<string, number>;
     }>;
-    /** Sends a message. It also comes as a change, in its place among the others. Not repeated by itself when it fails. */
+    /**
+     * Sends a message. It also comes as a change, in its place among the others. Not repeated by itself when it fails; with an
+     * `id` of one's own (a uuid, which the message gets) it may be sent again and is there once.
+     */
     send(threadId: string, content: string, more?: {
+        id?: string;
         message_type?: string;
         attachments?: unknown[];
         signal?: AbortSignal;

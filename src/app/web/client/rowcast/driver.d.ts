@@ -40,8 +40,8 @@ export declare class Driver {
     send(frame: object): boolean;
     /** A new line of the same kind, at once. */
     reopen(): void;
-    /** Looks at once whether the bridge is there. */
-    wake(): void;
+    /** Looks at once whether the bridge is there; with less patience where the network is said to be gone. */
+    wake(gone?: boolean): void;
     stop(): void;
     /** One request; a token that is refused is exchanged once. */
     call<T>(method: string, path: string, asked?: Asked): Promise<T>;

@@ -25,12 +25,17 @@ export interface Thread {
     unread_count: number;
     last_message: Message | null;
     updated_at: string;
-    members: {
-        user_id: string;
-        full_name: string | null;
-        role: string | null;
-        username: string;
-    }[];
+    members: Member[];
+}
+/** Who is in a thread, and how far messages have got with them. */
+export interface Member {
+    user_id: string;
+    full_name: string | null;
+    role: string | null;
+    username: string;
+    /** The last message that they have read, and that has reached one of their devices; null: none. */
+    read_up_to_message_id: string | null;
+    delivered_up_to_message_id: string | null;
 }
 export interface NewMessage {
     type: "new_message";
