@@ -9,6 +9,7 @@ mod limits;
 mod members;
 mod parked;
 pub mod permit;
+mod register;
 mod run;
 mod services;
 mod standing;
@@ -28,6 +29,7 @@ pub use members::{
 };
 pub use parked::{Parked, Woke, event};
 pub use permit::Permit;
+pub use register::{Entry, Register, Seat, Who};
 pub use run::{Change, Dialect, run};
 pub use services::{Services, Settings};
 pub use standing::authenticate;

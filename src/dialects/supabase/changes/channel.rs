@@ -16,7 +16,7 @@ use crate::{
     db::Pool,
     error::{Error, Kind, Result},
     feed,
-    hub::{Delivery, Hub, Wanted},
+    hub::{Delivery, Hub, Wanted, Window},
     session::{Follower, Next, Permit, Services, permit::Subject},
     topic::Topic,
 };
@@ -166,6 +166,11 @@ impl Changes {
         self.who = who;
         self.settle(places);
         Ok(self.outcome(wrong))
+    }
+
+    /// A view of its mailbox for others.
+    pub fn window(&self) -> Window {
+        self.follower.window()
     }
 
     /// Whether what comes next does not wait for an event.
