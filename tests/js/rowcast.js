@@ -16,13 +16,16 @@ const READY_WITHIN = 60_000;
 /** A running bridge; `kill` and `start` again keep its data and its port. */
 export class Rowcast {
   #folder;
+  #flags = [];
   #process = null;
   #pool = null;
   #output = "";
   port = 0;
 
-  static async start() {
+  /** Starts one with a folder of its own; `flags` go to `rowcast dev` each time that it starts. */
+  static async start(...flags) {
     const rowcast = new Rowcast();
+    rowcast.#flags = flags;
     rowcast.#folder = await mkdtemp(join(tmpdir(), "rowcast-js-"));
     await rowcast.start();
     return rowcast;
@@ -30,7 +33,7 @@ export class Rowcast {
 
   async start() {
     const ports = ["--port", String(this.port), "--admin-port", "0", "--database-port", "0"];
-    this.#process = spawn(BINARY, ["dev", "--data-dir", this.#folder, ...ports], { stdio: ["ignore", "pipe", "pipe"] });
+    this.#process = spawn(BINARY, ["dev", "--data-dir", this.#folder, ...ports, ...this.#flags], { stdio: ["ignore", "pipe", "pipe"] });
     const keep = (chunk) => (this.#output = (this.#output + chunk).slice(-20_000));
     this.#process.stdout.on("data", keep);
     this.#process.stderr.on("data", keep);
@@ -39,6 +42,7 @@ export class Rowcast {
     this.http = fields.http;
     this.admin = fields.admin;
     this.database = fields.database;
+    [this.console] = this.#output.match(/http:\S+\/admin\/#token=\S+/) ?? [];
     this.port = Number(new URL(this.http).port);
     await this.#pool?.end();
     this.#pool = new pg.Pool({ connectionString: fields.database, max: 4 });

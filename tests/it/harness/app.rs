@@ -73,6 +73,11 @@ impl App {
 
     /// Starts with flags of its own.
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
+        Self::try_start_with(flags).await.expect("a start")
+    }
+
+    /// Starts with flags that may be refused.
+    pub(crate) async fn try_start_with(flags: &[&str]) -> rowcast::error::Result<Self> {
         let database = Database::new().await;
         database.client().await.batch_execute(PEOPLE).await.expect("people");
         let url = database.url();
@@ -80,9 +85,9 @@ impl App {
         arguments.extend(["--jwt-secret", SECRET, "--grace=3s"]);
         arguments.extend(flags);
         let config = Flags::parse_from(arguments).config;
-        let running = app::start(config, None, Lifecycle::new()).await.expect("a start");
+        let running = app::start(config, None, Lifecycle::new()).await?;
         let addresses = running.addresses;
-        Self { database, addresses, running: Some(running), http: reqwest::Client::new() }
+        Ok(Self { database, addresses, running: Some(running), http: reqwest::Client::new() })
     }
 
     /// Where clients connect to.

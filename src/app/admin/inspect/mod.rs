@@ -97,6 +97,9 @@ fn claims(role: String, mut fields: Map<String, Value>) -> Result<Claims> {
     fields.entry("iat").or_insert(Value::from(now));
     let text = |name: &str| match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.contains('\0') => {
+            Err(Error::malformed(format!("`{name}` holds a null character")))
+        }
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
         Some(_) => Err(Error::malformed(format!("`{name}` is text or a number"))),
