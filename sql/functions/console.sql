@@ -8,7 +8,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     select jsonb_build_object(
         'name', current_database(),
-        'version', current_setting('server_version'),
+        'version', split_part(current_setting('server_version'), ' ', 1),
         'log', (
             select jsonb_build_object(
                 'bytes', l.log_bytes,

@@ -58,7 +58,7 @@ describe("the admin console", { timeout: 240_000 }, () => {
   test("the printed link opens it, and the token leaves the address", async () => {
     const page = await visit();
     await page.locator("#status[data-state=good]", { hasText: "Delivering" }).waitFor();
-    assert.equal(new URL(page.url()).hash, "#overview");
+    assert.equal(new URL(page.url()).hash, "#/overview");
     assert.ok(!(await page.content()).includes(tokenOf(rowcast.console)), "nor is it in the page");
     await page.reload();
     await page.locator("#status[data-state=good]").waitFor();
@@ -185,7 +185,7 @@ describe("the admin console", { timeout: 240_000 }, () => {
       for (const [size, viewport] of [["desktop", DESKTOP], ["phone", PHONE]]) {
         const page = await visit("overview", { colorScheme, viewport });
         for (const view of VIEWS) {
-          await page.goto(`${rowcast.admin}/admin/#${view}`);
+          await page.goto(`${rowcast.admin}/admin/#/${view}`);
           await filled(page, view);
           const name = `console-${view}-${size}-${colorScheme}`;
           await shoot(page, name);
@@ -253,7 +253,7 @@ describe("the admin console", { timeout: 240_000 }, () => {
     });
     await page.goto(rowcast.console);
     await page.locator("#status[data-state=good]").waitFor();
-    if (view) await page.goto(`${rowcast.admin}/admin/#${view}`);
+    if (view) await page.goto(`${rowcast.admin}/admin/#/${view}`);
     return page;
   }
 

@@ -19,7 +19,7 @@ export const token = {
     const given = new URLSearchParams(location.hash.slice(1)).get("token");
     if (!given) return;
     this.set(given);
-    history.replaceState(null, "", "#overview");
+    history.replaceState(null, "", "#/overview");
   },
 };
 

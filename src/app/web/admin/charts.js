@@ -4,6 +4,8 @@ import uPlot from "./uplot/uplot.js";
 import { $, count, h, rate, say, seconds, time } from "./dom.js";
 import { read } from "./history.js";
 
+/** Seconds that a chart spans at least. */
+const SHORTEST = 120;
 /** Rows of the table beside a chart. */
 const ROWS = 20;
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3], [1, 2], [12, 4]];
@@ -12,16 +14,16 @@ const percent = (value) => `${rate(value * 100)} %`;
 const byDialect = (history, values) => history.dialects.map((name) => ({ name, values: values(name) }));
 
 const CHARTS = [
-  { title: "Connections", print: count, lines: (all) => byDialect(all, (name) => all.values((point) => point.connections[name] ?? 0)) },
-  { title: "Deliveries per second", print: rate, lines: (all) => byDialect(all, (name) => all.rates((point) => point.deliveries[name] ?? 0)) },
+  { title: "Connections", print: count, most: 4, lines: (all) => byDialect(all, (name) => all.values((point) => point.connections[name] ?? 0)) },
+  { title: "Deliveries per second", print: rate, most: 4, lines: (all) => byDialect(all, (name) => all.rates((point) => point.deliveries[name] ?? 0)) },
   {
-    title: "Commit to socket", print: seconds,
+    title: "Commit to socket", print: seconds, most: 0.004,
     lines: (all) => [["median", 0.5], ["p95", 0.95], ["p99", 0.99]].map(([name, share]) => ({ name, values: all.latencies(share) })),
   },
-  { title: "Feed lag", print: seconds, lines: (all) => [{ name: "newest change", values: all.values((point) => point.feed_lag_seconds) }] },
+  { title: "Feed lag", print: seconds, most: 0.004, lines: (all) => [{ name: "newest change", values: all.values((point) => point.feed_lag_seconds) }] },
   { title: "Notification queue", print: percent, most: 0.1, lines: (all) => [{ name: "full", values: all.values((point) => point.queue_usage) }] },
   {
-    title: "Slow clients per second", print: rate,
+    title: "Slow clients per second", print: rate, most: 1,
     lines: (all) => [{ name: "fell behind", values: all.rates(read.lagged) }, { name: "disconnected", values: all.rates(read.slow) }],
   },
 ];
@@ -102,8 +104,8 @@ class Chart {
       height: this.#height(),
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false } },
-      padding: [8, 8, 0, 0],
-      scales: { x: { range: (_, __, max) => [max - 600, max] }, y: { range: (_, __, max) => [0, Math.max(max ?? 0, this.chart.most ?? 0, 1e-9) * 1.15] } },
+      padding: [8, 16, 0, 0],
+      scales: { x: { range: (_, min, max) => [Math.min(min, max - SHORTEST), max] }, y: { range: (_, __, max) => [0, Math.max(max ?? 0, this.chart.most) * 1.15] } },
       axes: [
         { ...axis, size: 24, space: 70, values: (_, ticks) => ticks.map((tick) => time(tick * 1000).slice(0, 5)) },
         { ...axis, size: 58, space: 34, values: (_, ticks) => ticks.map((tick) => (tick === 0 ? "0" : print(tick))) },

@@ -91,7 +91,7 @@ class Console {
     say($("node"), `${overview.node} ${overview.version}, up ${span(overview.uptime_seconds)}`);
     say($("status"), overview.ready ? (overview.mode === "poll" ? "Polling" : "Delivering") : "Not ready", overview.ready ? (overview.mode === "poll" ? "warn" : "good") : "bad");
     say($("mode"), overview.writes ? "May act" : "Read-only");
-    if (!$("overview").hidden) this.#showOverview();
+    if (!$("overview-view").hidden) this.#showOverview();
   }
 
   #showOverview() {
@@ -119,12 +119,12 @@ class Console {
 
   /** Shows the view that the address names; `moved` says that somebody went there. */
   show(moved) {
-    const [name, query = ""] = location.hash.slice(1).split("?");
+    const [name, query = ""] = location.hash.slice(2).split("?");
     const view = VIEWS.includes(name) ? name : "overview";
     this.#close?.();
-    for (const one of VIEWS) $(one).hidden = one !== view;
+    for (const one of VIEWS) $(`${one}-view`).hidden = one !== view;
     for (const link of $("nav").children) {
-      const here = link.hash === `#${view}`;
+      const here = link.hash === `#/${view}`;
       if (here) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
       if (here) link.scrollIntoView({ block: "nearest", inline: "center" });

@@ -7,7 +7,7 @@ import { List } from "./list.js";
 const EVERY = 2_000;
 
 /** A chip that leads to the inspector. */
-export const topicLink = (topic) => h("a", { class: "topic", href: `#inspector?topic=${encodeURIComponent(topic)}` }, topic);
+export const topicLink = (topic) => h("a", { class: "topic", href: `#/inspector?topic=${encodeURIComponent(topic)}` }, topic);
 
 function topics(row) {
   if (row.topics_count === 0) return h("span", { class: "muted" }, "none");
@@ -105,7 +105,7 @@ export class Topics {
     const columns = [
       { name: "Topic", value: (row) => row.topic, show: (row) => topicLink(row.topic) },
       { name: "Held by", number: true, value: (row) => row.holders, show: (row) => `${count(row.holders)} ${row.holders === 1 ? "mailbox" : "mailboxes"}` },
-      { name: "Sessions", value: (row) => row.topic, show: (row) => h("a", { href: `#sessions?search=${encodeURIComponent(row.topic)}`, "aria-label": `Sessions that hold ${row.topic}` }, "Show") },
+      { name: "Sessions", value: (row) => row.topic, show: (row) => h("a", { href: `#/sessions?search=${encodeURIComponent(row.topic)}`, "aria-label": `Show sessions that hold ${row.topic}` }, "Show") },
     ];
     this.list = new List($("topics-list"), "Topics", columns, (row) => row.topic, "No topic fits.");
     $("topics-search").addEventListener("input", soon(() => app.attempt(() => this.refresh())));

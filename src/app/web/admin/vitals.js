@@ -27,12 +27,12 @@ export function signs(history, failures) {
       "The log is read late: long transactions or a busy database."),
     sign("Notification queue", `${(now.queue_usage * 100).toFixed(now.queue_usage < 0.1 ? 1 : 0)} %`, judged(now.queue_usage, BOUNDS.queue), "full",
       "A session that listens is idle in a transaction: see pg_stat_activity."),
-    sign("Slow clients", count(slow), slow > 0 ? "warn" : "good", "fell behind in the last minute", "See the sessions that are behind."),
-    sign("Capture failures", failures === null ? "–" : count(failures), failures > 0 ? "bad" : "good", "in the last hour", "See Failures & doctor."),
+    sign("Slow clients", count(slow), slow > 0 ? "warn" : "good", "fell behind in the last minute", "See which sessions are behind.", "#/sessions"),
+    sign("Capture failures", failures === null ? "–" : count(failures), failures > 0 ? "bad" : "good", "in the last hour", "See what to do about each.", "#/health"),
   ];
 }
 
-const sign = (name, value, state, note, advice) => ({ name, value, state, note, advice });
+const sign = (name, value, state, note, advice, href) => ({ name, value, state, note, advice, href });
 
 function delivery(now) {
   if (!now.ready) return sign("Delivery", "Stopped", "bad", now.reason, `Changes are not delivered: ${now.reason}.`);
@@ -49,12 +49,13 @@ export function showVitals(history, failures) {
   const troubles = all.filter((one) => one.state === "bad" || one.state === "warn");
   const worst = troubles.some((one) => one.state === "bad") ? "bad" : troubles.length > 0 ? "warn" : "good";
   const words = troubles.map((one) => `${one.name}: ${one.advice ?? one.note}`);
+  const line = (word, index) => h("li", {}, troubles[index].href ? h("a", { href: troubles[index].href }, word) : word);
   const verdict = $("verdict");
-  const text = troubles.length === 0 ? "All is well." : troubles.length === 1 ? "One thing wants a look." : `${troubles.length} things want a look.`;
+  const text = { good: "All is well.", warn: "It works, but wants a look.", bad: "Something is wrong." }[worst];
   const key = [text, ...words].join("\n");
   if (verdict.dataset.key === key) return;
   Object.assign(verdict.dataset, { key, state: worst });
-  verdict.replaceChildren(h("strong", {}, text), words.length > 0 ? h("ul", {}, words.map((word) => h("li", {}, word))) : h("span", {}, " Changes are being delivered."));
+  verdict.replaceChildren(h("strong", {}, text), words.length > 0 ? h("ul", {}, words.map(line)) : h("span", {}, " Changes are being delivered."));
 }
 
 function card() {
