@@ -64,9 +64,7 @@ impl Session {
         let own = own_topics(&standing, &claims);
         let capacity = services.settings.mailbox;
         let mut follower = Follower::open(&services.hub, services.pool.clone(), capacity, &own)
-            .ok_or_else(|| {
-                Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment")
-            })?;
+            .ok_or_else(starting)?;
         if !follower.is_covered_by(&standing.asked) {
             standing = services.chat.admit(&claims).await?;
         }
@@ -106,6 +104,11 @@ impl Session {
     pub fn thread_topics(&self) -> Vec<Topic> {
         self.standing.threads.keys().map(|&id| Topic::thread(id)).collect()
     }
+}
+
+/// That the feed has not begun yet: nobody has a place in it.
+pub fn starting() -> Error {
+    Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment")
 }
 
 /// The topics that are the client's whatever threads it is in.

@@ -15,9 +15,11 @@ use super::{
 };
 use crate::{
     dialects::door::{self, Ask},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     metrics::MALFORMED_FRAMES_TOTAL,
-    session::{Bucket, Follower, Frame, Incoming, Next, Peer, Reason, Seat, Services, Who, drive},
+    session::{
+        Bucket, Follower, Frame, Incoming, Next, Peer, Reason, Seat, Services, Who, drive, starting,
+    },
 };
 
 /// What the topics of all channels begin with.
@@ -119,8 +121,6 @@ impl Socket {
         headers: Arc<str>,
     ) -> Result<Self> {
         let capacity = services.settings.mailbox;
-        let starting =
-            || Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment");
         let follower = Follower::open(&services.hub, services.pool.clone(), capacity, &[]);
         let follower = follower.ok_or_else(starting)?;
         let (sub, role) = (bearer.claims.sub.clone(), bearer.claims.role.clone());

@@ -6,10 +6,11 @@ use super::{LAGGED, MAILBOX, RESYNC, Said, gap, hidden};
 use crate::{
     app::admin::shown,
     claims::Claims,
-    error::{Error, Kind, Result},
+    error::Result,
     session::{
         Follower, Next, Services,
         permit::{Rights, Subject},
+        starting,
     },
     signal::{Said as Spoken, Signal},
     topic::Topic,
@@ -47,8 +48,6 @@ impl Channel {
             false if services.settings.supabase.private_only => Rights::default(),
             false => Rights { broadcast: true, presence: true },
         };
-        let starting =
-            || Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment");
         let (hub, pool) = (&services.hub, services.pool.clone());
         let follower = Follower::open(hub, pool, MAILBOX, std::slice::from_ref(&place));
         let words = json!({

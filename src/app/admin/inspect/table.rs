@@ -10,7 +10,7 @@ use crate::{
     claims::Claims,
     error::{Error, Kind, Result},
     hub::Delivery,
-    session::{Follower, Next, Permit, Services, permit::Subject},
+    session::{Follower, Next, Permit, Services, permit::Subject, starting},
     topic::Topic,
 };
 
@@ -32,8 +32,6 @@ impl Table {
     ) -> Result<(Self, Value)> {
         let (permit, who) = (services.permit.clone(), Subject::new(claims));
         let (hub, pool) = (&services.hub, services.pool.clone());
-        let starting =
-            || Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment");
         let follower = Follower::open(hub, pool, MAILBOX, std::slice::from_ref(&topic))
             .ok_or_else(starting)?;
         let tables = permit.tables(&who, "*", "*").await?;

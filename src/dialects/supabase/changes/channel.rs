@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     db::Pool,
-    error::{Error, Kind, Result},
+    error::{Kind, Result},
     feed,
     hub::{Delivery, Hub, Wanted, Window},
-    session::{Follower, Next, Permit, Services, permit::Subject},
+    session::{Follower, Next, Permit, Services, permit::Subject, starting},
     topic::Topic,
 };
 
@@ -140,8 +140,6 @@ impl Changes {
         };
         let follower =
             Follower::open_for(&source.hub, source.pool.clone(), source.mailbox, &watches);
-        let starting =
-            || Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment");
         // Who keeps cursors gets the first at once.
         let first = if options.cursors { Duration::ZERO } else { LOOK_UP };
         let look_up_at = Instant::now() + first;
