@@ -12,6 +12,7 @@ import { createClient } from "@supabase/supabase-js";
 import { chromium } from "playwright-core";
 import WebSocket from "ws";
 
+import { History, quantile } from "../../src/app/web/admin/history.js";
 import { Inbox, Rowcast } from "./rowcast.js";
 
 const SHOTS = fileURLToPath(new URL("screenshots/", import.meta.url));
@@ -32,6 +33,25 @@ const NOTES = `
 
 test("the charting library in the binary is the package's, with its licence", () => {
   execFileSync(process.execPath, [CHARTS, "check"], { stdio: ["ignore", "ignore", "inherit"] });
+});
+
+test("a quantile is where a ruler would put it in what has grown", () => {
+  const before = [[0.001, 10], [0.01, 10], [null, 10]];
+  const now = [[0.001, 10], [0.01, 110], [null, 110]];
+  assert.equal(quantile(now, before, 0.5), 0.001 + 0.009 / 2);
+  assert.equal(quantile(now, now, 0.5), null, "nothing grew");
+  assert.equal(quantile([], [], 0.5), null);
+  assert.equal(quantile([[0.001, 0], [null, 5]], [], 0.99), 0.001, "beyond the last bound it is at least that");
+});
+
+test("the ten minutes begin anew when the bridge did", () => {
+  const point = (at, uptime) => ({ at, uptime_seconds: uptime, connections: { native: 1 }, deliveries: { native: at / 1000 }, latency: {}, changes: 0 });
+  const history = new History();
+  for (let second = 0; second < 700; second += 1) history.add(point(second * 1000, second));
+  assert.equal(history.points.length, 600);
+  assert.equal(history.rate((one) => one.deliveries.native), 1);
+  history.add(point(700_000, 0));
+  assert.deepEqual([history.points.length, history.rate((one) => one.deliveries.native)], [1, 0]);
 });
 
 describe("the admin console", { timeout: 240_000 }, () => {
@@ -213,15 +233,21 @@ describe("the admin console", { timeout: 240_000 }, () => {
     await page.close();
   });
 
-  test("when the bridge dies the page says so, and goes on when it is back", async () => {
-    const page = await visit();
-    await page.locator("#status[data-state=good]").waitFor();
-    await page.route("**/admin/api/**", (route) => route.abort());
+  test("when the bridge dies the page says so, and goes on when it is back, its tail too", async () => {
+    const page = await visit("changes");
+    await page.getByText("Live;").waitFor();
+    await rowcast.kill();
     await page.locator("#status[data-state=bad]", { hasText: "Offline" }).waitFor();
     await page.getByRole("alert").filter({ hasText: "does not answer" }).waitFor();
-    await page.unroute("**/admin/api/**");
+    await page.getByText("Interrupted;").waitFor();
+    await rowcast.start();
     await page.locator("#status[data-state=good]").waitFor();
     await page.locator("#trouble").waitFor({ state: "hidden" });
+    await page.getByText("Live;").waitFor();
+    await rowcast.say(thread.id, grace.user_id, "After the crash");
+    await page.locator(".event", { hasText: "After the crash" }).waitFor();
+    await go(page, "Overview");
+    await page.locator(".vital", { hasText: "Connections" }).locator(".vital-value", { hasText: /^0$/ }).waitFor();
     await page.close();
   });
 
@@ -235,6 +261,8 @@ describe("the admin console", { timeout: 240_000 }, () => {
     const inbox = new Inbox();
     const socket = new WebSocket(`${rowcast.http.replace("http", "ws")}/ws?token=${user.token}`);
     socket.on("message", (data) => inbox.put(JSON.parse(data)));
+    // One whose bridge is killed says so by itself.
+    socket.on("error", () => {});
     const closed = new Promise((resolve) => socket.on("close", resolve));
     await inbox.find((frame) => frame.type === "connection_established");
     return { socket, inbox, closed };
@@ -245,7 +273,7 @@ describe("the admin console", { timeout: 240_000 }, () => {
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("console", (message) => {
       // A browser reports by itself each refused request and each connection that could not be made: those are wanted here.
-      const expected = /ERR_FAILED|status of 40[01]/.test(message.text());
+      const expected = /net::ERR_|status of 40[01]/.test(message.text());
       if (["error", "warning"].includes(message.type()) && !expected) complaints.push(message.text());
     });
     page.on("request", (request) => {

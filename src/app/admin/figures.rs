@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use warp::reply::Response;
 
 use super::{Console, said};
-use crate::{feed::Mode, metrics as names};
+use crate::{feed::Mode, metrics};
 
 /// One line of the recorder's text.
 #[derive(Debug, PartialEq)]
@@ -44,25 +44,25 @@ impl Console {
             "reason": reason,
             "sessions": self.services.lifecycle.sessions(),
             "max_connections": self.services.settings.max_connections,
-            "connections": figures.by(names::CONNECTIONS, "dialect"),
-            "opened": figures.by(names::CONNECTIONS_TOTAL, "dialect"),
-            "deliveries": figures.by(names::DELIVERIES_TOTAL, "dialect"),
-            "slow": figures.by(names::SLOW_DISCONNECTS_TOTAL, "dialect"),
-            "closed": figures.by(names::CLOSED_TOTAL, "reason"),
-            "requests": figures.by(names::HTTP_REQUESTS_TOTAL, "status"),
-            "latency": figures.histogram(names::COMMIT_TO_SOCKET, "dialect"),
-            "changes": figures.sum(names::FEED_CHANGES_TOTAL),
-            "feed_lag_seconds": figures.sum(names::FEED_LAG),
-            "listener_up": figures.sum(names::LISTENER_UP) > 0.0,
-            "reconnects": figures.sum(names::LISTENER_RECONNECTS_TOTAL),
-            "gap_rows": figures.sum(names::GAP_FILL_ROWS_TOTAL),
-            "replay_rows": figures.sum(names::REPLAY_ROWS_TOTAL),
-            "lagged": figures.sum(names::LAGGED_TOTAL),
-            "resyncs": figures.sum(names::RESYNC_TOTAL),
-            "queue_usage": figures.sum(names::QUEUE_USAGE),
+            "connections": figures.by(metrics::CONNECTIONS, "dialect"),
+            "opened": figures.by(metrics::CONNECTIONS_TOTAL, "dialect"),
+            "deliveries": figures.by(metrics::DELIVERIES_TOTAL, "dialect"),
+            "slow": figures.by(metrics::SLOW_DISCONNECTS_TOTAL, "dialect"),
+            "closed": figures.by(metrics::CLOSED_TOTAL, "reason"),
+            "requests": figures.by(metrics::HTTP_REQUESTS_TOTAL, "status"),
+            "latency": figures.histogram(metrics::COMMIT_TO_SOCKET, "dialect"),
+            "changes": figures.sum(metrics::FEED_CHANGES_TOTAL),
+            "feed_lag_seconds": figures.sum(metrics::FEED_LAG),
+            "listener_up": figures.sum(metrics::LISTENER_UP) > 0.0,
+            "reconnects": figures.sum(metrics::LISTENER_RECONNECTS_TOTAL),
+            "gap_rows": figures.sum(metrics::GAP_FILL_ROWS_TOTAL),
+            "replay_rows": figures.sum(metrics::REPLAY_ROWS_TOTAL),
+            "lagged": figures.sum(metrics::LAGGED_TOTAL),
+            "resyncs": figures.sum(metrics::RESYNC_TOTAL),
+            "queue_usage": figures.sum(metrics::QUEUE_USAGE),
             "parked_polls": self.services.hub.presence().parked(),
-            "topics": figures.sum(names::TOPICS),
-            "channels": figures.sum(names::CHANNELS),
+            "topics": figures.sum(metrics::TOPICS),
+            "channels": figures.sum(metrics::CHANNELS),
             "pool": { "size": pool.size, "most": pool.max_size, "idle": pool.available, "waiting": pool.waiting },
         });
         said(body.to_string())

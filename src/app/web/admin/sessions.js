@@ -6,8 +6,11 @@ import { List } from "./list.js";
 
 const EVERY = 2_000;
 
-/** A chip that leads to the inspector. */
-export const topicLink = (topic) => h("a", { class: "topic", href: `#/inspector?topic=${encodeURIComponent(topic)}` }, topic);
+/** A chip that leads to the inspector; topics of tokens are the bridge's own. */
+export function topicLink(topic) {
+  if (topic.startsWith("token:")) return h("span", { class: "topic own" }, topic);
+  return h("a", { class: "topic", href: `#/inspector?topic=${encodeURIComponent(topic)}` }, topic);
+}
 
 function topics(row) {
   if (row.topics_count === 0) return h("span", { class: "muted" }, "none");
