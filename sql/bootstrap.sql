@@ -36,5 +36,20 @@ begin
         comment on column rowcast.migrations.breaking is
             'True where the file says "--! breaking": an older binary must not serve this database.';
     end if;
+
+    if to_regclass('rowcast.installed') is null then
+        create table rowcast.installed (
+            signature text primary key,
+            hash text not null,
+            theirs text
+        );
+
+        comment on table rowcast.installed is
+            'The functions of schema chat as `migrate` installed them: one that differs is a team''s own, and is kept.';
+        comment on column rowcast.installed.signature is
+            'The function with its parameters'' types, schema-qualified.';
+        comment on column rowcast.installed.theirs is
+            'A team''s own function while ours are applied; null outside of that transaction.';
+    end if;
 end
 $$;

@@ -80,9 +80,7 @@ impl Bridge {
 
     /// Bytes of memory that the process holds.
     pub(crate) fn resident(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.server.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1_024)
+        resident_of(self.server.id())
     }
 }
 
@@ -103,7 +101,14 @@ pub(crate) fn cpu_of(process: u32) -> Option<Duration> {
     Some(TICK * u32::try_from(ticks).ok()?)
 }
 
-fn free_address() -> Result<SocketAddr> {
+/// Bytes of memory that a process holds, where there is a `/proc`.
+pub(crate) fn resident_of(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1_024)
+}
+
+pub(crate) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("a free port")?;
     Ok(listener.local_addr()?)
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a report does")]
 
 mod bridge;
+mod compare;
 mod fanout;
 mod filters;
 mod idle;
@@ -16,7 +17,7 @@ mod socket;
 mod table;
 mod wire;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use bridge::Bridge;
 use postgres::Postgres;
@@ -48,9 +49,15 @@ const HELP: &str = "\
 Measures Rowcast against its budgets and prints a table.
 
 usage: scripts/bench [--quick] [PART…]
+       scripts/bench compare [--quick] [--sockudo] [--plot FILE] [PEER…]
 
   --quick   shorter rounds, two minutes at most
-  PART      only some of: inserts, latency, fanout, idle, polls, reads, permits, filters";
+  PART      only some of: inserts, latency, fanout, idle, polls, reads, permits, filters
+
+compare puts Rowcast beside what people would use instead, on the same Postgres with the same clients:
+
+  PEER      only some of: rowcast, rowcast-table, by-hand, socket.io, nchan, sockudo
+  --plot    draws the table as an SVG";
 
 const PARTS: [&str; 8] =
     ["inserts", "latency", "fanout", "idle", "polls", "reads", "permits", "filters"];
@@ -64,6 +71,9 @@ fn main() -> Result<()> {
         println!("{HELP}");
         return Ok(());
     }
+    if arguments.first().is_some_and(|one| one == "compare") {
+        return beside_others(arguments.get(1..).unwrap_or_default());
+    }
     let (flags, parts): (Vec<&str>, Vec<&str>) =
         arguments.iter().map(String::as_str).partition(|one| one.starts_with('-'));
     let unknown = flags.iter().any(|flag| *flag != "--quick")
@@ -72,6 +82,21 @@ fn main() -> Result<()> {
     let scale = if flags.is_empty() { FULL } else { QUICK };
     let wanted = |part: &str| parts.is_empty() || parts.contains(&part);
     report(scale, wanted)
+}
+
+/// `compare` and what follows it.
+fn beside_others(arguments: &[String]) -> Result<()> {
+    let (mut scale, mut plot, mut peers) = (compare::FULL, None, Vec::new());
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--quick" => scale = compare::QUICK,
+            "--plot" => plot = Some(std::path::PathBuf::from(rest.next().context(HELP)?)),
+            flag if flag.starts_with('-') => anyhow::bail!("{HELP}"),
+            peer => peers.push(peer),
+        }
+    }
+    compare::run(scale, &peers, plot.as_deref())
 }
 
 fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<()> {
@@ -107,8 +132,13 @@ fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<()> {
     if wanted("filters") {
         filters::measure(scale, &postgres, &mut table)?;
     }
-    println!("{}", table.text(&postgres));
+    print(&table.text(&postgres));
     Ok(())
+}
+
+/// Prints the outcome.
+pub(crate) fn print(text: &str) {
+    println!("{text}");
 }
 
 /// Tells how far the run is, on standard error.

@@ -64,6 +64,7 @@ pub(crate) fn token(user: usize) -> Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let claims = json!({
         "sub": user.to_string(),
+        "role": "authenticated",
         "iat": now.as_secs(),
         "exp": (now + LIFETIME).as_secs(),
     });

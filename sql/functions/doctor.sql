@@ -9,6 +9,7 @@ as $$
 begin
     return query select * from rowcast._doctor_triggers();
     return query select * from rowcast._doctor_watches();
+    return query select * from rowcast._doctor_own();
     return query select * from rowcast._doctor_realtime();
 
     return query
@@ -157,6 +158,8 @@ as $$
         and not t.tgisinternal
         and t.tgenabled in ('O', 'A')
         and (t.tgname = 'ring' or t.tgname ~ '^_[0-9]+_rowcast_')
+    -- a team's view in a table's place has none; functions/own.sql looks at those
+    where not exists (select from pg_class c where c.oid = to_regclass(e.relation) and c.relkind = 'v')
     group by e.relation, e.wanted;
 $$;
 

@@ -1,7 +1,8 @@
 //! One TCP connection's life: requests one after the other, long ones without hyper's buffers, upgrades, an end that drains.
 //!
 //! While a request is being answered hyper holds two buffers of 8 KiB for its connection. A poll that waits for a minute
-//! needs neither: its answer-to-be is taken out, hyper is dropped, and comes back when there is something to write.
+//! needs neither: its answer-to-be is taken out, hyper is dropped, and comes back when there is something to write. A request to
+//! upgrade stays with hyper, however long it takes: what comes back could not hand the stream over any more.
 
 use std::{
     future::Future,
@@ -19,6 +20,7 @@ use hyper::{
     body::{Body, Incoming},
     server::conn::http1,
     service::{Service, service_fn},
+    upgrade::OnUpgrade,
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -183,12 +185,12 @@ async fn ending(lifecycle: &Lifecycle, may_end: &Notify) {
     may_end.notified().await;
 }
 
-/// Begins to answer a request; what tells that it has been read whole, and its way back.
+/// Begins to answer a request; what tells that it has been read whole, and its way back, where it has one.
 fn begin<S: Answers>(
     service: &S,
     mut request: Request<Incoming>,
-) -> (Answer<S::Content, S::Error>, Received, Vec<u8>) {
-    let way_back = way_back(&request);
+) -> (Answer<S::Content, S::Error>, Received, Option<Vec<u8>>) {
+    let way_back = request.extensions().get::<OnUpgrade>().is_none().then(|| way_back(&request));
     let received = Received::default();
     request.extensions_mut().insert(received.clone());
     (Box::pin(service.call(apart(request))), received, way_back)
@@ -198,9 +200,10 @@ fn begin<S: Answers>(
 async fn in_time_or_left<B, E>(
     mut answer: Answer<B, E>,
     received: Received,
-    way_back: Vec<u8>,
+    way_back: Option<Vec<u8>>,
     desk: &Desk<B, E>,
 ) -> Result<Response<B>, E> {
+    let Some(way_back) = way_back else { return answer.await };
     let long = async {
         received.whole().await;
         tokio::time::sleep(LONG).await;

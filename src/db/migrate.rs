@@ -2,21 +2,16 @@
 
 use std::fmt::Write as _;
 
-use rust_embed::RustEmbed;
-use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
-use super::{Pool, Target};
+use super::{
+    Pool, Target,
+    files::{Migration, functions, hash_of_all, migrations, text},
+};
 use crate::{
     error::{Error, Kind, Result},
     lifecycle::Lifecycle,
 };
-
-/// Everything under `sql/` is part of the binary.
-#[derive(RustEmbed)]
-#[folder = "sql/"]
-#[include = "*.sql"]
-struct Files;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The row of `rowcast.migrations` that stands for all functions and rights; files start at 1.
@@ -25,15 +20,6 @@ const FUNCTIONS: i32 = 0;
 const LOCK: &str = "select pg_advisory_xact_lock(1919907683, 3)";
 /// A role's own time-outs and search path are not for us.
 const SETTINGS: &str = "set local statement_timeout = 0; set local search_path = pg_catalog; set local client_min_messages = warning; set local check_function_bodies = off";
-
-/// One file of `sql/migrations`.
-struct Migration {
-    version: i32,
-    file: String,
-    sql: String,
-    hash: String,
-    breaking: bool,
-}
 
 /// A row of `rowcast.migrations`.
 struct Applied {
@@ -62,7 +48,7 @@ pub async fn run(
         0 => report("the functions are up to date"),
         count => report(&format!("replaced the functions and rights of {count} files")),
     }
-    for note in install_realtime(&mut client).await? {
+    for note in own(&client).await?.into_iter().chain(install_realtime(&mut client).await?) {
         report(&note);
     }
     Ok(())
@@ -135,7 +121,16 @@ pub async fn check(pool: &Pool) -> Result<()> {
             ));
         }
     }
-    Ok(())
+    let gone: Option<String> = pool
+        .value(
+            "select string_agg(signature, ', ') from rowcast.replaced where state = 'missing'",
+            &[],
+        )
+        .await?;
+    match gone {
+        Some(gone) => Err(conflict(format!("The database lacks {gone}; run `rowcast migrate`"))),
+        None => Ok(()),
+    }
 }
 
 const LIST: &str = "select version, name, hash, breaking from rowcast.migrations order by version";
@@ -243,10 +238,18 @@ async fn apply_functions(client: &mut Client) -> Result<usize> {
     transaction.batch_execute(SETTINGS).await?;
     transaction.batch_execute(LOCK).await?;
     let known = transaction
-        .query_opt("select hash from rowcast.migrations where version = $1", &[&FUNCTIONS])
+        .query_opt(
+            "select hash, exists (select from rowcast.installed \
+                 where pg_catalog.to_regprocedure(signature) is null) \
+             from rowcast.migrations where version = $1",
+            &[&FUNCTIONS],
+        )
         .await?;
-    if known.is_some_and(|row| row.try_get(0).is_ok_and(|known: String| known == hash)) {
-        return Ok(0);
+    if let Some(row) = known {
+        let (known, lacking): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
+        if known == hash && !lacking {
+            return Ok(0);
+        }
     }
     for (file, sql) in &functions {
         transaction.batch_execute(sql).await.map_err(|error| explain(file, sql, error))?;
@@ -263,6 +266,14 @@ async fn apply_functions(client: &mut Client) -> Result<usize> {
     Ok(functions.len())
 }
 
+/// What a team has in the place of ours, a sentence each.
+async fn own(client: &Client) -> Result<Vec<String>> {
+    let sql = "select pg_catalog.format('kept your own %s', signature) from rowcast.replaced where state = 'replaced' \
+        union all select pg_catalog.format('%s %s; `rowcast doctor` says what to do', relation, problem) from rowcast.misfits() \
+        order by 1";
+    client.query(sql, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 /// Makes what is missing for the `supabase` dialect, every time: rights may have been given since.
 async fn install_realtime(client: &mut Client) -> Result<Vec<String>> {
     let transaction = client.transaction().await?;
@@ -272,52 +283,6 @@ async fn install_realtime(client: &mut Client) -> Result<Vec<String>> {
     let notes = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<_>>>()?;
     transaction.commit().await?;
     Ok(notes)
-}
-
-fn migrations() -> Result<Vec<Migration>> {
-    let mut files: Vec<_> = Files::iter().filter(|name| name.starts_with("migrations/")).collect();
-    files.sort();
-    files
-        .iter()
-        .map(|path| {
-            let file = path.trim_start_matches("migrations/").to_owned();
-            let version = file.split('_').next().and_then(|number| number.parse().ok());
-            let sql = text(path)?;
-            Ok(Migration {
-                version: version.filter(|&version| version > FUNCTIONS).ok_or_else(|| {
-                    Error::internal(format!("{path} does not start with its number"))
-                })?,
-                hash: hash(&sql),
-                breaking: sql.lines().any(|line| line.trim_end() == "--! breaking"),
-                file,
-                sql,
-            })
-        })
-        .collect()
-}
-
-/// The files that are applied again whenever one changed, in order, the rights last.
-fn functions() -> Result<Vec<(String, String)>> {
-    let mut files: Vec<_> = Files::iter().filter(|name| name.starts_with("functions/")).collect();
-    files.sort();
-    files.push("grants.sql".into());
-    files.iter().map(|path| Ok((format!("sql/{path}"), text(path)?))).collect()
-}
-
-fn text(path: &str) -> Result<String> {
-    let file = Files::get(path).ok_or_else(|| Error::internal(format!("sql/{path} is missing")))?;
-    String::from_utf8(file.data.into_owned()).map_err(Error::internal)
-}
-
-fn hash(sql: &str) -> String {
-    Sha256::digest(sql.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
-fn hash_of_all(files: &[(String, String)]) -> String {
-    hash(&files.iter().fold(String::new(), |all, (name, sql)| all + name + "\n" + sql + "\n"))
 }
 
 fn numbers(version: &str) -> Vec<u32> {

@@ -5,6 +5,7 @@ mod dsn;
 #[cfg(unix)]
 pub mod embedded;
 pub mod error;
+mod files;
 pub mod listen;
 pub mod migrate;
 pub mod pool;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::Notify;
@@ -69,6 +72,16 @@ impl Mailbox {
         self.hub.stands_at(&self.shared)
     }
 
+    /// From now on topics come without their signals, but for those that it asks to hear.
+    pub fn hush(&self) {
+        self.hub.hush(&self.shared);
+    }
+
+    /// Gets the signals of a topic that it holds, too, or no longer.
+    pub fn hear(&self, topic: &Topic, wanted: bool) {
+        self.hub.hear(&self.shared, topic, wanted);
+    }
+
     /// Gives up a topic.
     pub fn unsubscribe(&self, topic: &Topic) {
         self.hub.unsubscribe(&self.shared, topic);
@@ -100,6 +113,8 @@ impl Drop for Mailbox {
 pub(super) struct Shared {
     pub(super) id: u64,
     capacity: usize,
+    /// Whether new topics come without their signals; changed under the hub's lock.
+    quiet: AtomicBool,
     queue: Mutex<Queue>,
     filled: Notify,
 }
@@ -139,7 +154,21 @@ fn before(delivery: &Delivery) -> Position {
 
 impl Shared {
     pub(super) fn new(id: u64, capacity: usize) -> Self {
-        Self { id, capacity, queue: Mutex::default(), filled: Notify::new() }
+        Self {
+            id,
+            capacity,
+            quiet: AtomicBool::new(false),
+            queue: Mutex::default(),
+            filled: Notify::new(),
+        }
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hush(&self) {
+        self.quiet.store(true, Ordering::Relaxed);
     }
 
     /// Adds an item; a mailbox that is full drops all it has and says so at the next `take`.

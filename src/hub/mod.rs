@@ -137,7 +137,7 @@ impl Hub {
         self.state().position = Some((Position::at(batch.upto.clone()), batch.history));
     }
 
-    /// Says something to whoever holds one of the topics, once each.
+    /// Says something to whoever listens to one of the topics, once each.
     pub fn signal(&self, topics: &[Topic], signal: Signal) {
         self.state().routes.signal(topics, &Arc::new(signal));
     }
@@ -172,6 +172,16 @@ impl Hub {
 
     fn hold(&self, mailbox: &Arc<Shared>, topic: &Topic) -> bool {
         self.state().routes.add(mailbox, topic)
+    }
+
+    fn hush(&self, mailbox: &Shared) {
+        let mut state = self.state();
+        mailbox.hush();
+        state.routes.hush(mailbox.id);
+    }
+
+    fn hear(&self, mailbox: &Shared, topic: &Topic, wanted: bool) {
+        self.state().routes.hear(mailbox.id, topic, wanted);
     }
 
     fn unsubscribe(&self, mailbox: &Shared, topic: &Topic) {

@@ -15,10 +15,12 @@ pub(super) struct Routes {
     held: HashMap<u64, HashSet<Topic>>,
 }
 
-/// Those who hold one topic. Links and signals are for those who have all of it.
+/// Those who hold one topic. Links are for those who have all its changes, signals for those of them who listen to it.
 #[derive(Default)]
 struct Holders {
     all: HashMap<u64, Arc<Shared>>,
+    /// Those who have all changes and no signals: of ten thousand people in a thread, nearly all.
+    quiet: HashMap<u64, Arc<Shared>>,
     /// Those who want some rows only; none where there are none, which is the case of most topics.
     some: Option<Box<Index>>,
 }
@@ -27,7 +29,7 @@ impl Holders {
     fn count(&self) -> usize {
         let some = self.some.iter().flat_map(|some| some.mailboxes());
         // One that wants several values is listed for each.
-        self.all.len() + some.map(|(id, _)| id).collect::<HashSet<_>>().len()
+        self.all.len() + self.quiet.len() + some.map(|(id, _)| id).collect::<HashSet<_>>().len()
     }
 }
 
@@ -53,9 +55,30 @@ impl Routes {
         let new = self.held.entry(mailbox.id).or_default().insert(topic.clone());
         if new {
             let holders = self.holders.entry(topic.clone()).or_default();
-            holders.all.insert(mailbox.id, Arc::clone(mailbox));
+            let side = if mailbox.is_quiet() { &mut holders.quiet } else { &mut holders.all };
+            side.insert(mailbox.id, Arc::clone(mailbox));
         }
         new
+    }
+
+    /// Spares a mailbox the signals of all that it holds.
+    pub(super) fn hush(&mut self, mailbox: u64) {
+        for topic in self.held.get(&mailbox).into_iter().flatten() {
+            if let Some(holders) = self.holders.get_mut(topic) {
+                holders.quiet.extend(holders.all.remove_entry(&mailbox));
+            }
+        }
+    }
+
+    /// Has a mailbox that holds a topic get its signals, or spares it them.
+    pub(super) fn hear(&mut self, mailbox: u64, topic: &Topic, wanted: bool) {
+        let Some(holders) = self.holders.get_mut(topic) else { return };
+        let (from, to) = if wanted {
+            (&mut holders.quiet, &mut holders.all)
+        } else {
+            (&mut holders.all, &mut holders.quiet)
+        };
+        to.extend(from.remove_entry(&mailbox));
     }
 
     /// Adds a holder of all or of some rows, or changes what it wants.
@@ -89,7 +112,7 @@ impl Routes {
     /// Delivers a change, then lets it move the subscriptions of those who got it.
     pub(super) fn push(&mut self, delivery: &Arc<Delivery>) {
         let Some(holders) = self.holders.get(&delivery.change.topic) else { return };
-        for mailbox in holders.all.values() {
+        for mailbox in holders.whole() {
             mailbox.push(Item::Change(Arc::clone(delivery)));
         }
         if let Some(some) = &holders.some {
@@ -100,12 +123,12 @@ impl Routes {
         match &delivery.change.link {
             None => {}
             Some(Link::Follow(topic)) => {
-                for mailbox in holders.all.values().cloned().collect::<Vec<_>>() {
+                for mailbox in holders.whole().cloned().collect::<Vec<_>>() {
                     self.add(&mailbox, topic);
                 }
             }
             Some(Link::Leave(topic)) => {
-                for mailbox in holders.all.keys().copied().collect::<Vec<_>>() {
+                for mailbox in holders.whole().map(|mailbox| mailbox.id).collect::<Vec<_>>() {
                     self.remove(mailbox, topic);
                 }
             }
@@ -137,7 +160,8 @@ impl Routes {
         let mut told = HashSet::new();
         for holders in self.holders.values() {
             let some = holders.some.iter().flat_map(|some| some.mailboxes());
-            for (id, mailbox) in holders.all.iter().chain(some) {
+            let whole = holders.whole().map(|mailbox| (&mailbox.id, mailbox));
+            for (id, mailbox) in whole.chain(some) {
                 if told.insert(*id) {
                     tell(mailbox);
                 }
@@ -148,15 +172,23 @@ impl Routes {
     fn drop_holder(&mut self, mailbox: u64, topic: &Topic) {
         if let Some(holders) = self.holders.get_mut(topic) {
             holders.all.remove(&mailbox);
+            holders.quiet.remove(&mailbox);
             if let Some(some) = &mut holders.some {
                 some.remove(mailbox);
                 if some.is_empty() {
                     holders.some = None;
                 }
             }
-            if holders.all.is_empty() && holders.some.is_none() {
+            if holders.whole().next().is_none() && holders.some.is_none() {
                 self.holders.remove(topic);
             }
         }
+    }
+}
+
+impl Holders {
+    /// Those who have all changes.
+    fn whole(&self) -> impl Iterator<Item = &Arc<Shared>> {
+        self.all.values().chain(self.quiet.values())
     }
 }

@@ -300,3 +300,32 @@ async fn signals_are_for_those_who_have_all_of_a_topic_and_lagging_is_for_all() 
     let left_off = Position::at(batch().upto.clone());
     assert_eq!(mailbox.take(&mut Vec::new()).await, Taken::Lagged(Some(left_off)));
 }
+
+#[tokio::test]
+async fn a_quiet_mailbox_has_the_changes_of_its_topics_and_hears_only_what_it_asks_for() {
+    let hub = Hub::new();
+    let batch = batch();
+    hub.start_at(batch.from.clone(), HistoryId(1));
+    let mailbox = hub.open(10);
+    let held = topics(&["thread:42", "thread:43"]);
+    let say = |topics: &[Topic]| {
+        let (user, username) = (person(), "ada".into());
+        hub.signal(topics, Signal::Typing { thread: 42, user, username, is_typing: true });
+    };
+    mailbox.subscribe(&held[..1]);
+    mailbox.hush();
+    mailbox.subscribe(&held[1..]);
+    say(&held);
+    hub.publish(&batch, &[change(1, "thread:42", None), change(2, "thread:43", None)]);
+    assert_eq!(ids(&mailbox).await, [1, 2], "changes and nothing else");
+    mailbox.hear(&held[1], true);
+    say(&held[..1]);
+    hub.publish(&batch, &[change(3, "thread:43", None)]);
+    say(&held[1..]);
+    assert_eq!(ids(&mailbox).await, [3, -1], "what is said where it listens");
+    mailbox.hear(&held[1], false);
+    say(&held);
+    mailbox.unsubscribe(&held[1]);
+    hub.publish(&batch, &[change(4, "thread:43", None), change(5, "thread:42", None)]);
+    assert_eq!(ids(&mailbox).await, [5], "nothing of what it gave up");
+}

@@ -35,6 +35,17 @@ impl Session {
         self.follower.hold(Topic::thread(id));
     }
 
+    /// The client has to ask for a thread's typing and presence: unasked for they are not even brought to it, of which a
+    /// thread of ten thousand people lives.
+    pub fn hush(&self) {
+        self.follower.hush();
+    }
+
+    /// Brings a thread's typing and presence to the client, or no longer.
+    pub fn hear(&self, thread: i64, wanted: bool) {
+        self.follower.hear(&Topic::thread(thread), wanted);
+    }
+
     /// Waits until everybody on this node has been told of a transaction.
     pub async fn told_of(&self, xid: u64) {
         let until = Instant::now() + FEED_WITHIN;

@@ -2777,6 +2777,252 @@ $$;
 
 COMMENT ON FUNCTION chat.set_feed(reader bigint, wanted boolean) IS 'Turns the general feed of a user on or off, on every device and node.';
 
+CREATE TABLE chat.members (
+    thread_id bigint NOT NULL,
+    user_id bigint NOT NULL,
+    last_read_seq bigint DEFAULT 0 NOT NULL,
+    last_delivered_seq bigint DEFAULT 0 NOT NULL,
+    joined_at timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE chat.members IS 'Who is in which thread, and how far they have read. Deleting a row takes effect on live sockets.';
+
+COMMENT ON COLUMN chat.members.last_read_seq IS 'Everything up to here is read; moves forward only.';
+
+COMMENT ON COLUMN chat.members.last_delivered_seq IS 'Everything up to here has reached a device of theirs; moves forward only.';
+
+CREATE FUNCTION chat.tell_members(before chat.members[], after chat.members[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into rowcast.changes (topic, relation, op, key, record, old_record, link, ring)
+    select w.topic,
+        'chat.members',
+        m.op,
+        jsonb_build_object('thread_id', m.thread_id, 'user_id', m.user_id),
+        case m.op
+            when 'INSERT' then r.record
+            when 'UPDATE' then r.record || jsonb_build_object('read_count', c.covered)
+        end,
+        case m.op
+            when 'DELETE' then r.record
+            when 'UPDATE' then jsonb_build_object(
+                'last_read_seq', m.was_read,
+                'last_delivered_seq', m.was_delivered,
+                'last_read_count', c.covered)
+        end,
+        w.link,
+        row_number() over () = 1
+    from (
+        select (coalesce(n, o)).*,
+            case
+                when o.user_id is null then 'INSERT'
+                when n.user_id is null then 'DELETE'
+                else 'UPDATE'
+            end as op,
+            o.last_read_seq as was_read,
+            o.last_delivered_seq as was_delivered
+        from unnest(after) n
+        full join unnest(before) o on o.thread_id = n.thread_id and o.user_id = n.user_id
+        where (o.thread_id, o.last_read_seq, o.last_delivered_seq)
+            is distinct from (n.thread_id, n.last_read_seq, n.last_delivered_seq)
+    ) m
+    cross join lateral (
+        select chat._member_record(m.thread_id, m.user_id, m.last_read_seq, m.last_delivered_seq) as record
+    ) r
+    cross join lateral (
+        select count(*) as covered
+        from chat.messages x
+        where x.thread_id = m.thread_id
+            and x.seq > m.was_read
+            and x.seq <= m.last_read_seq
+            and x.sender_id is distinct from m.user_id
+            and x.deleted_at is null
+    ) c
+    -- who comes or goes is told on their own topic as well, with what they hold from there on
+    cross join lateral (
+        select 'thread:' || m.thread_id as topic, null as link
+        union all
+        select 'user:' || m.user_id, case m.op when 'INSERT' then '+' else '-' end || 'thread:' || m.thread_id
+        where m.op <> 'UPDATE'
+    ) w;
+exception when others then
+    perform rowcast._failed('chat.members', 'tell', sqlstate, sqlerrm);
+end
+$$;
+
+COMMENT ON FUNCTION chat.tell_members(before chat.members[], after chat.members[]) IS 'For triggers of a team''s own tables: tells who came, went, read and received; live sockets follow at once.';
+
+CREATE TABLE chat.messages (
+    id bigint NOT NULL,
+    uuid uuid DEFAULT gen_random_uuid() NOT NULL,
+    thread_id bigint NOT NULL,
+    seq bigint NOT NULL,
+    sender_id bigint,
+    content text NOT NULL,
+    message_type text DEFAULT 'text'::text NOT NULL,
+    attachments jsonb DEFAULT '[]'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    edited_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    CONSTRAINT messages_attachments_are_a_list CHECK ((jsonb_typeof(attachments) = 'array'::text))
+);
+
+COMMENT ON TABLE chat.messages IS 'What was said. insert into chat.messages (thread_id, sender_id, content) is all it takes.';
+
+COMMENT ON COLUMN chat.messages.seq IS 'Gapless number within the thread, in commit order; given by a trigger, whatever the writer says.';
+
+COMMENT ON COLUMN chat.messages.sender_id IS 'Null: the system speaks.';
+
+COMMENT ON COLUMN chat.messages.content IS 'As sent, any length; the limit of 2,000 characters is the APIs'', not the table''s.';
+
+COMMENT ON COLUMN chat.messages.edited_at IS 'Set by itself when `content` is updated.';
+
+COMMENT ON COLUMN chat.messages.deleted_at IS 'Set: the message is gone for clients, its number stays.';
+
+CREATE FUNCTION chat.tell_messages(before chat.messages[], after chat.messages[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    -- a number that is no more is left out of the unread counts
+    insert into chat.gaps (thread_id, seq)
+    select o.thread_id, o.seq
+    from unnest(before) o
+    join chat.threads t on t.id = o.thread_id
+    where not exists (select from unnest(after) n where n.id = o.id)
+    on conflict do nothing;
+
+    insert into rowcast.changes (topic, relation, op, key, record, old_record, ring)
+    select 'thread:' || m.thread_id,
+        'chat.messages',
+        m.op,
+        jsonb_build_object('id', m.id),
+        case when m.op <> 'DELETE' then to_jsonb(r) end,
+        case m.op
+            when 'UPDATE' then jsonb_build_object(
+                'deleted_at', to_char(m.was_deleted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                'edited_at', to_char(m.was_edited_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+            when 'DELETE' then to_jsonb(r) - 'content' - 'sender'
+        end,
+        row_number() over (order by m.seq, m.id) = 1
+    from (
+        select (coalesce(n, o)).*,
+            case
+                when o.id is null then 'INSERT'
+                when n.id is null then 'DELETE'
+                else 'UPDATE'
+            end as op,
+            o.deleted_at as was_deleted_at,
+            o.edited_at as was_edited_at
+        from unnest(after) n
+        full join unnest(before) o on o.id = n.id
+        where o is distinct from n
+    ) m
+    join chat.threads t on t.id = m.thread_id
+    left join chat.users u on u.id = m.sender_id
+    cross join lateral (
+        select m.id,
+            m.uuid,
+            m.thread_id,
+            t.uuid as thread_uuid,
+            m.seq,
+            m.sender_id,
+            u.uuid as sender_uuid,
+            case when u.id is not null then jsonb_build_object(
+                'username', u.username,
+                'first_name', u.first_name,
+                'last_name', u.last_name,
+                'full_name', u.full_name,
+                'role', u.role) end as sender,
+            m.content,
+            m.message_type,
+            m.attachments,
+            to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
+            to_char(m.edited_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as edited_at,
+            to_char(m.deleted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as deleted_at
+    ) r
+    order by m.seq, m.id;
+exception when others then
+    perform rowcast._failed('chat.messages', 'tell', sqlstate, sqlerrm);
+end
+$$;
+
+COMMENT ON FUNCTION chat.tell_messages(before chat.messages[], after chat.messages[]) IS 'For triggers of a team''s own tables: puts messages that came, changed or went on the topic of their thread.';
+
+CREATE TABLE chat.threads (
+    id bigint NOT NULL,
+    uuid uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text DEFAULT 'chat'::text NOT NULL,
+    name text,
+    direct_key text,
+    last_seq bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT threads_kind CHECK ((kind = ANY (ARRAY['chat'::text, 'group'::text, 'sms'::text])))
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE chat.threads IS 'A thread, room or conversation: one thing. Its row is locked by whoever adds a message, until they commit.';
+
+COMMENT ON COLUMN chat.threads.direct_key IS '''<lower user id>:<higher>'' for the one direct thread of two people; see chat.direct_thread().';
+
+COMMENT ON COLUMN chat.threads.last_seq IS 'The seq of the newest message; moved by the numbering trigger only. Not on the feed, not indexed (cheap updates).';
+
+COMMENT ON COLUMN chat.threads.updated_at IS 'When the newest message was added, else when the thread was made.';
+
+CREATE FUNCTION chat.tell_threads(before chat.threads[], after chat.threads[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into rowcast.changes (topic, relation, op, key, record, old_record, ring)
+    select 'thread:' || n.id,
+        'chat.threads',
+        'UPDATE',
+        jsonb_build_object('id', n.id),
+        jsonb_build_object('id', n.id, 'uuid', n.uuid, 'kind', n.kind, 'name', n.name),
+        jsonb_build_object('name', o.name),
+        row_number() over (order by n.id) = 1
+    from unnest(before) o
+    join unnest(after) n on n.id = o.id
+    where n.name is distinct from o.name
+    order by n.id;
+exception when others then
+    perform rowcast._failed('chat.threads', 'tell', sqlstate, sqlerrm);
+end
+$$;
+
+COMMENT ON FUNCTION chat.tell_threads(before chat.threads[], after chat.threads[]) IS 'For triggers of a team''s own tables: tells a thread its new name.';
+
+CREATE FUNCTION chat.tell_users(before chat.users[], after chat.users[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into rowcast.changes (topic, relation, op, key, record, old_record, ring)
+    select 'user:' || o.id,
+        'chat.users',
+        case when n.id is null then 'DELETE' else 'UPDATE' end,
+        jsonb_build_object('id', o.id),
+        case when n.id is not null then chat._user_record(n) end,
+        chat._user_record(o),
+        row_number() over (order by o.id) = 1
+    from unnest(before) o
+    left join unnest(after) n on n.id = o.id
+    where (o.id, o.active, o.feed, o.status, o.last_seen_at, o.tokens_valid_after, o.role, o.full_name)
+        is distinct from
+        (n.id, n.active, n.feed, n.status, n.last_seen_at, n.tokens_valid_after, n.role, n.full_name)
+    order by o.id;
+exception when others then
+    perform rowcast._failed('chat.users', 'tell', sqlstate, sqlerrm);
+end
+$$;
+
+COMMENT ON FUNCTION chat.tell_users(before chat.users[], after chat.users[]) IS 'For triggers of a team''s own tables: tells standing, presence and names that changed, and who is no more.';
+
 CREATE FUNCTION chat.thread(ref text) RETURNS bigint
     LANGUAGE sql STABLE STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3155,6 +3401,26 @@ $$;
 
 COMMENT ON FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) IS 'Checks a table and its caller, notes the watch and writes its capture function. Called by watch().';
 
+CREATE FUNCTION rowcast._doctor_own() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select 'functions of your own',
+        count(*) filter (where r.state = 'missing') = 0,
+        coalesce(string_agg(r.signature || case r.state when 'missing' then ' is missing' else '' end, ', '
+            order by r.state, r.signature), 'none: all are as migrate installed them'),
+        case when count(*) filter (where r.state = 'missing') > 0 then 'rowcast migrate puts back what is missing' end
+    from rowcast.replaced r
+    union all
+    select 'tables of your own',
+        count(m.relation) = 0,
+        coalesce(string_agg(m.relation || ' ' || m.problem, '; '), 'the chat''s relations have what is asked of them'),
+        case when count(m.relation) > 0 then 'change the view; docs/bring-your-own-tables.md has its columns' end
+    from rowcast.misfits() m;
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_own() IS 'The doctor''s look at what a team has put in the place of ours.';
+
 CREATE FUNCTION rowcast._doctor_realtime() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3297,6 +3563,8 @@ CREATE FUNCTION rowcast._doctor_triggers() RETURNS TABLE(check_name text, ok boo
         and not t.tgisinternal
         and t.tgenabled in ('O', 'A')
         and (t.tgname = 'ring' or t.tgname ~ '^_[0-9]+_rowcast_')
+    -- a team's view in a table's place has none; functions/own.sql looks at those
+    where not exists (select from pg_class c where c.oid = to_regclass(e.relation) and c.relkind = 'v')
     group by e.relation, e.wanted;
 $$;
 
@@ -4844,6 +5112,7 @@ CREATE FUNCTION rowcast.doctor() RETURNS TABLE(check_name text, ok boolean, deta
 begin
     return query select * from rowcast._doctor_triggers();
     return query select * from rowcast._doctor_watches();
+    return query select * from rowcast._doctor_own();
     return query select * from rowcast._doctor_realtime();
 
     return query
@@ -5184,6 +5453,63 @@ end
 $$;
 
 COMMENT ON FUNCTION rowcast.may_write(role text, sub text, claims text, channel text, headers text, extension text) IS 'Whether a subject may speak in a private channel by an extension: broadcast, presence.';
+
+CREATE FUNCTION rowcast.misfits() RETURNS TABLE(relation text, problem text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with wanted (relation, columns, updated) as (
+        values
+            ('chat.users', 'id bigint, uuid uuid, username text, first_name text, last_name text, full_name text, '
+                'role text, active boolean, feed boolean, credits bigint, tokens_valid_after timestamptz, status text, '
+                'last_seen_at timestamptz, created_at timestamptz',
+                '{feed,credits,tokens_valid_after,status,last_seen_at}'::text[]),
+            ('chat.threads', 'id bigint, uuid uuid, kind text, name text, direct_key text, last_seq bigint, '
+                'created_at timestamptz, updated_at timestamptz', '{}'),
+            ('chat.members', 'thread_id bigint, user_id bigint, last_read_seq bigint, last_delivered_seq bigint, '
+                'joined_at timestamptz', '{last_read_seq,last_delivered_seq}'),
+            ('chat.messages', 'id bigint, uuid uuid, thread_id bigint, seq bigint, sender_id bigint, content text, '
+                'message_type text, attachments jsonb, created_at timestamptz, edited_at timestamptz, '
+                'deleted_at timestamptz', '{}')
+    )
+    select w.relation, 'is missing'
+    from wanted w
+    where to_regclass(w.relation) is null
+    union all
+    select w.relation,
+        case
+            when a.attname is null then format('lacks the column %s %s', c.name, c.type)
+            else format('has %s as %s instead of %s', c.name, format_type(a.atttypid, null), c.type)
+        end
+    from wanted w
+    cross join lateral (
+        select split_part(x, ' ', 1) as name, split_part(x, ' ', 2) as type
+        from unnest(string_to_array(w.columns, ', ')) x
+    ) c
+    left join pg_attribute a
+        on a.attrelid = to_regclass(w.relation)
+        and a.attname = c.name
+        and not a.attisdropped
+    where to_regclass(w.relation) is not null
+        and a.atttypid is distinct from to_regtype(c.type)::oid
+    union all
+    select w.relation,
+        format('takes no update of %s: make it a plain column of one table, or add an "instead of" trigger', a.attname)
+    from wanted w
+    join pg_attribute a
+        on a.attrelid = to_regclass(w.relation)
+        and a.attname = any (w.updated)
+    where not pg_column_is_updatable(a.attrelid, a.attnum, false)
+        -- 64: instead of, 16: update
+        and not exists (select from pg_trigger t where t.tgrelid = a.attrelid and t.tgtype & 80 = 80)
+    union all
+    select w.relation, 'takes no insert: make the view updatable, or add an "instead of" trigger'
+    from wanted w
+    where w.relation = 'chat.messages'
+        and pg_relation_is_updatable(to_regclass(w.relation), true) & 8 = 0;
+$$;
+
+COMMENT ON FUNCTION rowcast.misfits() IS 'What keeps the relations that stand in the place of the chat''s tables from serving; no row when all fit.';
 
 CREATE FUNCTION rowcast.prune(keep interval, batch integer) RETURNS bigint
     LANGUAGE plpgsql
@@ -5562,54 +5888,6 @@ COMMENT ON COLUMN chat.check_bookmarks.began IS 'Sync from the tables (beyond th
 
 COMMENT ON COLUMN chat.check_bookmarks.after_at IS 'Sync from the tables: created_at of the last message given.';
 
-CREATE TABLE chat.messages (
-    id bigint NOT NULL,
-    uuid uuid DEFAULT gen_random_uuid() NOT NULL,
-    thread_id bigint NOT NULL,
-    seq bigint NOT NULL,
-    sender_id bigint,
-    content text NOT NULL,
-    message_type text DEFAULT 'text'::text NOT NULL,
-    attachments jsonb DEFAULT '[]'::jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    edited_at timestamp with time zone,
-    deleted_at timestamp with time zone,
-    CONSTRAINT messages_attachments_are_a_list CHECK ((jsonb_typeof(attachments) = 'array'::text))
-);
-
-COMMENT ON TABLE chat.messages IS 'What was said. insert into chat.messages (thread_id, sender_id, content) is all it takes.';
-
-COMMENT ON COLUMN chat.messages.seq IS 'Gapless number within the thread, in commit order; given by a trigger, whatever the writer says.';
-
-COMMENT ON COLUMN chat.messages.sender_id IS 'Null: the system speaks.';
-
-COMMENT ON COLUMN chat.messages.content IS 'As sent, any length; the limit of 2,000 characters is the APIs'', not the table''s.';
-
-COMMENT ON COLUMN chat.messages.edited_at IS 'Set by itself when `content` is updated.';
-
-COMMENT ON COLUMN chat.messages.deleted_at IS 'Set: the message is gone for clients, its number stays.';
-
-CREATE TABLE chat.threads (
-    id bigint NOT NULL,
-    uuid uuid DEFAULT gen_random_uuid() NOT NULL,
-    kind text DEFAULT 'chat'::text NOT NULL,
-    name text,
-    direct_key text,
-    last_seq bigint DEFAULT 0 NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT threads_kind CHECK ((kind = ANY (ARRAY['chat'::text, 'group'::text, 'sms'::text])))
-)
-WITH (fillfactor='70');
-
-COMMENT ON TABLE chat.threads IS 'A thread, room or conversation: one thing. Its row is locked by whoever adds a message, until they commit.';
-
-COMMENT ON COLUMN chat.threads.direct_key IS '''<lower user id>:<higher>'' for the one direct thread of two people; see chat.direct_thread().';
-
-COMMENT ON COLUMN chat.threads.last_seq IS 'The seq of the newest message; moved by the numbering trigger only. Not on the feed, not indexed (cheap updates).';
-
-COMMENT ON COLUMN chat.threads.updated_at IS 'When the newest message was added, else when the thread was made.';
-
 CREATE VIEW chat.conversation_messages AS
  SELECT m.id,
     m.thread_id,
@@ -5623,21 +5901,6 @@ CREATE VIEW chat.conversation_messages AS
   WHERE (m.deleted_at IS NULL);
 
 COMMENT ON VIEW chat.conversation_messages IS 'Messages that are not deleted, each as the JSON of the conversations dialect, unread.';
-
-CREATE TABLE chat.members (
-    thread_id bigint NOT NULL,
-    user_id bigint NOT NULL,
-    last_read_seq bigint DEFAULT 0 NOT NULL,
-    last_delivered_seq bigint DEFAULT 0 NOT NULL,
-    joined_at timestamp with time zone DEFAULT now() NOT NULL
-)
-WITH (fillfactor='80');
-
-COMMENT ON TABLE chat.members IS 'Who is in which thread, and how far they have read. Deleting a row takes effect on live sockets.';
-
-COMMENT ON COLUMN chat.members.last_read_seq IS 'Everything up to here is read; moves forward only.';
-
-COMMENT ON COLUMN chat.members.last_delivered_seq IS 'Everything up to here has reached a device of theirs; moves forward only.';
 
 CREATE VIEW chat.conversation_watermarks AS
  SELECT m.user_id,
@@ -5895,6 +6158,18 @@ ALTER TABLE rowcast.failures ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE rowcast.installed (
+    signature text NOT NULL,
+    hash text NOT NULL,
+    theirs text
+);
+
+COMMENT ON TABLE rowcast.installed IS 'The functions of schema chat as `migrate` installed them: one that differs is a team''s own, and is kept.';
+
+COMMENT ON COLUMN rowcast.installed.signature IS 'The function with its parameters'' types, schema-qualified.';
+
+COMMENT ON COLUMN rowcast.installed.theirs IS 'A team''s own function while ours are applied; null outside of that transaction.';
+
 CREATE TABLE rowcast.nodes (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -5976,6 +6251,18 @@ CREATE TABLE rowcast.publications (
 COMMENT ON TABLE rowcast.publications IS 'Publications that were taken over: the keeper watches what they have. See rowcast.sync_publication().';
 
 COMMENT ON COLUMN rowcast.publications.taken_at IS 'When the publication was first synchronised.';
+
+CREATE VIEW rowcast.replaced AS
+ SELECT i.signature,
+        CASE
+            WHEN (p.oid IS NULL) THEN 'missing'::text
+            ELSE 'replaced'::text
+        END AS state
+   FROM (rowcast.installed i
+     LEFT JOIN pg_proc p ON ((p.oid = (to_regprocedure(i.signature))::oid)))
+  WHERE ((p.oid IS NULL) OR (md5(p.prosrc) <> i.hash));
+
+COMMENT ON VIEW rowcast.replaced IS 'Functions of schema chat that are no longer as migrate installed them: a team''s own, which it keeps, or missing.';
 
 CREATE VIEW rowcast.watched AS
  SELECT w.relation,
@@ -6070,6 +6357,9 @@ ALTER TABLE ONLY rowcast.checkpoints
 
 ALTER TABLE ONLY rowcast.failures
     ADD CONSTRAINT failures_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY rowcast.installed
+    ADD CONSTRAINT installed_pkey PRIMARY KEY (signature);
 
 ALTER TABLE ONLY rowcast.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);
@@ -6439,6 +6729,14 @@ REVOKE ALL ON FUNCTION chat.session(session_id text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.set_feed(reader bigint, wanted boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION chat.tell_members(before chat.members[], after chat.members[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.tell_messages(before chat.messages[], after chat.messages[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.tell_threads(before chat.threads[], after chat.threads[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.tell_users(before chat.users[], after chat.users[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION chat.thread(ref text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.threads_of(reader bigint) FROM PUBLIC;
@@ -6458,6 +6756,8 @@ REVOKE ALL ON FUNCTION rowcast._columns_of(relation regclass) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast._condition(watch integer, column_name text, operator text, value text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._doctor_own() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._doctor_realtime() FROM PUBLIC;
 
@@ -6562,6 +6862,8 @@ REVOKE ALL ON FUNCTION rowcast.matches(watch integer, unused text, rows jsonb, c
 REVOKE ALL ON FUNCTION rowcast.may_read(role text, sub text, claims text, channel text, headers text, presence boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.may_write(role text, sub text, claims text, channel text, headers text, extension text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.misfits() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.prune(keep interval, batch integer) FROM PUBLIC;
 

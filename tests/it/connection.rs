@@ -116,6 +116,23 @@ async fn who_goes_away_or_talks_too_much_is_forgotten() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_takes_long_is_a_socket_all_the_same() {
+    let app = App::start().await;
+    let mut client = app.database.client().await;
+    let busy = client.transaction().await.expect("a transaction");
+    busy.batch_execute("lock table chat.members in access exclusive mode").await.expect("a lock");
+    let began = tokio::time::Instant::now();
+    let connecting = async { (app.socket("ada", "").await, began.elapsed()) };
+    let releasing = async {
+        tokio::time::sleep(LONG).await;
+        busy.commit().await.expect("released");
+    };
+    let ((mut socket, took), ()) = tokio::join!(connecting, releasing);
+    assert!(took >= LONG, "the handshake did not wait: {took:?}");
+    assert_eq!(socket.until("connection_established").await["type"], "connection_established");
+}
+
+#[tokio::test]
 async fn a_shutdown_answers_and_closes() {
     let mut app = App::start().await;
     let mut raw = Raw::park(&app, "HTTP/1.1", "").await;

@@ -67,6 +67,7 @@ impl Dialect for Conversations {
     const NAME: &'static str = "conversations";
 
     fn open(&mut self, session: &mut Session, out: &mut Vec<Frame>) {
+        session.hush();
         let user = json!({ "success": true, "userId": session.standing.uuid });
         if let Entered::Event(Some(ack)) = self.entered {
             out.push(Frame::plain(packet::ack(ack, &user)));
@@ -256,11 +257,13 @@ impl Conversations {
                 session.take(Limited::Join)?;
                 let (thread, _) = session.thread(&conversation).await?;
                 self.subscribed.insert(thread);
+                session.hear(thread, true);
             }
             Request::Unsubscribe { conversation } => {
                 session.take(Limited::Join)?;
                 let (thread, _) = session.thread(&conversation).await?;
                 self.subscribed.remove(&thread);
+                session.hear(thread, false);
                 session.type_in(thread, false);
             }
             Request::Typing { conversation, is_typing } => {

@@ -193,6 +193,7 @@ impl Native {
         cursor: Option<String>,
     ) -> Result<Self> {
         let mut native = Self::default();
+        session.hush();
         let threads = ask.parameter("subscribe").unwrap_or_default();
         let threads: Vec<&str> = threads.split(',').filter(|thread| !thread.is_empty()).collect();
         if threads.len() > MAX_SUBSCRIBED {
@@ -219,7 +220,7 @@ impl Native {
         }
         let answer = match session.thread(reference).await {
             Ok((thread, thread_id)) => {
-                self.subscribed.insert(thread);
+                self.listen(session, thread);
                 Said::ThreadSubscribed { thread_id }.answering(Some(&reference.into()))
             }
             Err(error) if error.is_ours() => return Err(error),
@@ -227,6 +228,11 @@ impl Native {
         };
         self.answers.push(answer);
         Ok(())
+    }
+
+    fn listen(&mut self, session: &Session, thread: i64) {
+        self.subscribed.insert(thread);
+        session.hear(thread, true);
     }
 
     /// Whether an event goes to this client: messages of all its threads, everything of those it subscribed to.
@@ -269,13 +275,14 @@ impl Native {
             Request::Subscribe { thread } => {
                 session.take(Limited::Join)?;
                 let (thread, thread_id) = session.thread(&thread).await?;
-                self.subscribed.insert(thread);
+                self.listen(session, thread);
                 answer(Said::ThreadSubscribed { thread_id });
             }
             Request::Unsubscribe { thread } => {
                 session.take(Limited::Join)?;
                 let (thread, thread_id) = session.thread(&thread).await?;
                 self.subscribed.remove(&thread);
+                session.hear(thread, false);
                 answer(Said::ThreadUnsubscribed { thread_id });
             }
             Request::Typing { thread, is_typing } => {

@@ -3,7 +3,11 @@
 //! Its mailbox is subscribed before the log is read, so what the log does not have yet will be in the mailbox, and what
 //! both have is told by the position. A mailbox that overflowed is the same case: read the log from here, go on live.
 
+mod cursor;
+
 use std::{collections::HashSet, sync::Arc};
+
+pub use cursor::Cursor;
 
 use crate::{
     change::{Change, Link},
@@ -29,30 +33,6 @@ pub enum Next {
     Lagged,
     /// It cannot be continued from where it stood: it must fetch afresh. The position is where it goes on from.
     Resync,
-}
-
-/// A cursor; most clients share the change's own.
-#[derive(Clone)]
-pub enum Cursor {
-    /// That of a client which is live.
-    Shared(Arc<Delivery>),
-    /// That of a client which is catching up.
-    Own(String),
-}
-
-impl Cursor {
-    /// The word to send.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Shared(delivery) => delivery.cursor(),
-            Self::Own(text) => text,
-        }
-    }
-
-    /// Whether a frame made for the change serves this client too.
-    pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Shared(_))
-    }
 }
 
 /// One client's mailbox and place.
@@ -136,6 +116,16 @@ impl Follower {
     pub fn hold(&mut self, topic: Topic) {
         self.mailbox.subscribe(std::slice::from_ref(&topic));
         self.topics.insert(topic);
+    }
+
+    /// What is said in the client's topics is not wanted, but where it asks to hear it.
+    pub fn hush(&self) {
+        self.mailbox.hush();
+    }
+
+    /// What is said in a topic that is held is wanted, too, or no longer.
+    pub fn hear(&self, topic: &Topic, wanted: bool) {
+        self.mailbox.hear(topic, wanted);
     }
 
     /// Holds topics from here on, or changes what is wanted of them.

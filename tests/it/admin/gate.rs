@@ -1,7 +1,7 @@
 //! Who gets in: a token in a header, from the console's own page; wrong ones are limited, other pages and names refused.
 
 use super::{FLAG, TOKEN, answer, get, post, request};
-use crate::harness::app::App;
+use crate::harness::{Database, app::App};
 use serde_json::json;
 
 #[tokio::test]
@@ -16,8 +16,10 @@ async fn without_a_token_there_is_no_console_and_the_probes_are_open() {
     for path in ["/live", "/ready", "/metrics"] {
         assert_eq!(answer(request(&app, "GET", path)).await.0, 200, "{path}");
     }
-    let short =
-        App::try_start_with(&["--admin-token=fifteen letters"]).await.err().expect("refused");
+    let short = App::try_start_on(Database::new().await, &["--admin-token=fifteen letters"])
+        .await
+        .err()
+        .expect("refused");
     assert!(short.to_string().contains("16 characters"), "{short}");
 }
 

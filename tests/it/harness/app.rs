@@ -73,13 +73,21 @@ impl App {
 
     /// Starts with flags of its own.
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
-        Self::try_start_with(flags).await.expect("a start")
+        let database = Database::new().await;
+        database.client().await.batch_execute(PEOPLE).await.expect("people");
+        Self::start_on(database, flags).await
+    }
+
+    /// Starts on a database as it is.
+    pub(crate) async fn start_on(database: Database, flags: &[&str]) -> Self {
+        Self::try_start_on(database, flags).await.expect("a start")
     }
 
     /// Starts with flags that may be refused.
-    pub(crate) async fn try_start_with(flags: &[&str]) -> rowcast::error::Result<Self> {
-        let database = Database::new().await;
-        database.client().await.batch_execute(PEOPLE).await.expect("people");
+    pub(crate) async fn try_start_on(
+        database: Database,
+        flags: &[&str],
+    ) -> rowcast::error::Result<Self> {
         let url = database.url();
         let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", &url];
         arguments.extend(["--jwt-secret", SECRET, "--grace=3s"]);
