@@ -23,13 +23,25 @@ pub struct Config {
     #[arg(long, env = "ROWCAST_PORT", default_value_t = 4000)]
     pub port: u16,
 
-    /// Address of /live, /ready and /metrics. Keep it private.
+    /// Address of /live, /ready, /metrics and the console at /admin. Keep it private.
     #[arg(long, env = "ROWCAST_ADMIN_HOST", default_value = "127.0.0.1")]
     pub admin_host: IpAddr,
 
-    /// Port of /live, /ready and /metrics; 0 takes any free one.
+    /// Port of /live, /ready, /metrics and /admin; 0 takes any free one.
     #[arg(long, env = "ROWCAST_ADMIN_PORT", default_value_t = 4001)]
     pub admin_port: u16,
+
+    /// Token that opens the console at /admin, 16 characters at least; without one there is no console.
+    #[arg(long, env = "ROWCAST_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<Secret>,
+
+    /// Let the console watch and unwatch tables and end sessions; otherwise it only shows.
+    #[arg(long, env = "ROWCAST_ADMIN_WRITE", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub admin_write: bool,
+
+    /// Host names under which the console may be opened, comma-separated, besides localhost and IP addresses.
+    #[arg(long, env = "ROWCAST_ADMIN_HOSTS", value_delimiter = ',')]
+    pub admin_hosts: Vec<String>,
 
     /// Name of this node in `rowcast.nodes`, logs and metrics.
     #[arg(long, env = "ROWCAST_NODE", default_value = "rowcast")]

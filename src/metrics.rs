@@ -10,7 +10,7 @@ pub const CONNECTIONS_TOTAL: &str = "rowcast_connections_total";
 pub const CLOSED_TOTAL: &str = "rowcast_closed_total";
 /// Frames handed to clients, by dialect.
 pub const DELIVERIES_TOTAL: &str = "rowcast_deliveries_total";
-/// From capture of a change to its frame's flush.
+/// From capture of a change to its frame's flush, by dialect.
 pub const COMMIT_TO_SOCKET: &str = "rowcast_commit_to_socket_seconds";
 /// Age of the newest change when the feed read it.
 pub const FEED_LAG: &str = "rowcast_feed_lag_seconds";
@@ -28,7 +28,7 @@ pub const GAP_FILL_ROWS_TOTAL: &str = "rowcast_gap_fill_rows_total";
 pub const REPLAY_ROWS_TOTAL: &str = "rowcast_replay_rows_total";
 /// Clients whose mailbox overflowed and that replayed from the log.
 pub const LAGGED_TOTAL: &str = "rowcast_lagged_total";
-/// Clients disconnected because they did not read.
+/// Clients disconnected because they did not read, by dialect.
 pub const SLOW_DISCONNECTS_TOTAL: &str = "rowcast_slow_disconnects_total";
 /// Clients told to resynchronise.
 pub const RESYNC_TOTAL: &str = "rowcast_resync_total";
@@ -60,7 +60,7 @@ pub fn describe() {
     describe_histogram!(
         COMMIT_TO_SOCKET,
         Unit::Seconds,
-        "From capture of a change to its frame's flush."
+        "From capture of a change to its frame's flush, by dialect."
     );
     describe_gauge!(FEED_LAG, Unit::Seconds, "Age of the newest change when the feed read it.");
     describe_counter!(FEED_CHANGES_TOTAL, "Changes read from the log.");
@@ -79,7 +79,10 @@ pub fn describe() {
         LAGGED_TOTAL,
         "Clients whose mailbox overflowed and that replayed from the log."
     );
-    describe_counter!(SLOW_DISCONNECTS_TOTAL, "Clients disconnected because they did not read.");
+    describe_counter!(
+        SLOW_DISCONNECTS_TOTAL,
+        "Clients disconnected because they did not read, by dialect."
+    );
     describe_counter!(RESYNC_TOTAL, "Clients told to resynchronise.");
     describe_gauge!(QUEUE_USAGE, "How full the notification queue of Postgres is, 0 to 1.");
     describe_counter!(PRUNED_TOTAL, "Log rows that retention removed.");

@@ -25,7 +25,7 @@ use crate::{
     feed::{Feed, Keeper, Status},
     hub::Hub,
     lifecycle::Lifecycle,
-    session::{self, Limits, Permit, Services, Settings},
+    session::{self, Limits, Permit, Register, Services, Settings},
 };
 
 /// How long a start waits for the database.
@@ -37,7 +37,7 @@ const LIMITS_SWEEP: Duration = Duration::from_secs(60);
 pub struct Addresses {
     /// Clients.
     pub http: SocketAddr,
-    /// `/live`, `/ready`, `/metrics`.
+    /// `/live`, `/ready`, `/metrics`, `/admin`.
     pub admin: SocketAddr,
 }
 
@@ -100,7 +100,7 @@ pub async fn start(config: Config, demo: Option<Demo>, lifecycle: Lifecycle) -> 
     let routes = web::with_pages(dialects::routes(&services), config.demo_page, demo);
     let routes = client::with_modules(routes);
     http::serve_clients(clients, routes, &services)?;
-    let operating = admin::routes(keeper.status.clone(), lifecycle.clone())?;
+    let operating = admin::routes(&config, &services, &keeper.status)?;
     http::serve(operators, operating, &lifecycle);
     tracing::info!(http = %addresses.http, admin = %addresses.admin, "serving on {}", addresses.http);
     Ok(Running { addresses, keeper, lifecycle, grace: config.grace })
@@ -134,6 +134,7 @@ fn services(
         permit: Permit::start(pool.clone(), lifecycle),
         pool,
         verifier,
+        register: Register::default(),
         limits: Limits::new(limits, config.content_policy),
         lifecycle: lifecycle.clone(),
         settings: Arc::new(Settings {

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use serde_json::Value;
 
 use super::{
-    place::{Folder, JWT_SECRET},
+    place::{ADMIN_TOKEN, Folder, JWT_SECRET},
     say,
     token::claims,
 };
@@ -76,10 +76,15 @@ async fn serve(mut config: Config, folder: &Folder) -> anyhow::Result<()> {
         std::fs::create_dir_all(&folder.data_dir)?;
         auth.jwt_secret = Some(keep_secret(&folder.data_dir.join(JWT_SECRET))?);
     }
+    if config.admin_token.is_none() {
+        std::fs::create_dir_all(&folder.data_dir)?;
+        config.admin_token = Some(keep_secret(&folder.data_dir.join(ADMIN_TOKEN))?);
+    }
     let demo = Demo { users: people(&pool, &config).await? };
     config.demo_page = true;
     let (url, users) = (config.database.url.clone(), demo.users.clone());
-    let ready = move |addresses: app::Addresses| announce(&addresses, &url, &users);
+    let token = config.admin_token.clone().unwrap_or_default();
+    let ready = move |addresses: app::Addresses| announce(&addresses, &url, &token, &users);
     Box::pin(app::run(config, Some(demo), lifecycle, ready)).await?;
     Ok(())
 }
@@ -116,11 +121,13 @@ fn demo_user(row: &crate::db::Row, secret: &Secret, config: &Config) -> Result<D
 }
 
 /// Says where everything is; the last line is for machines.
-fn announce(addresses: &app::Addresses, url: &Secret, users: &[DemoUser]) {
+fn announce(addresses: &app::Addresses, url: &Secret, token: &Secret, users: &[DemoUser]) {
     let (http, admin, url) = (addresses.http, addresses.admin, url.reveal());
     say(format_args!("\nRowcast {} is running.\n", env!("CARGO_PKG_VERSION")));
     say(format_args!("  chat page   http://{http}/demo/"));
     say(format_args!("  two people  http://{http}/demo/?side-by-side"));
+    // Browsers do not send what follows `#`.
+    say(format_args!("  console     http://{admin}/admin/#token={}", token.reveal()));
     say(format_args!("  readiness   http://{admin}/ready"));
     say(format_args!("  database    {url}"));
     for DemoUser { name, user_id, token } in users {

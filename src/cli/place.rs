@@ -59,3 +59,5 @@ impl Folder {
 
 /// The file in the data folder that holds the secret of tokens.
 pub(super) const JWT_SECRET: &str = "jwt-secret";
+/// The file in the data folder that holds the token of the console.
+pub(super) const ADMIN_TOKEN: &str = "admin-token";

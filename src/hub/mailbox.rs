@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Delivery, Hub, Wanted};
+use super::{Delivery, Hub, Wanted, Window};
 use crate::{
     cursor::{HistoryId, Position},
     signal::Signal,
@@ -85,6 +85,11 @@ impl Mailbox {
     /// Gives up a topic.
     pub fn unsubscribe(&self, topic: &Topic) {
         self.hub.unsubscribe(&self.shared, topic);
+    }
+
+    /// A view of it for others.
+    pub fn window(&self) -> Window {
+        Window(Arc::downgrade(&self.shared))
     }
 
     /// Waits for items and moves all there are to the end of `into`. Cancelling loses nothing.
@@ -215,6 +220,12 @@ impl Shared {
         into.extend(queue.items.drain(..));
         queue.bytes = 0;
         Some(Taken::Items)
+    }
+
+    /// How many items wait, and how many fit; one that overflowed is full.
+    pub(super) fn fill(&self) -> (usize, usize) {
+        let queue = self.queue();
+        (if queue.lagged { self.capacity } else { queue.items.len() }, self.capacity)
     }
 
     /// Whether everything that was pushed has been taken.

@@ -10,6 +10,7 @@ mod presence;
 mod roster;
 mod routes;
 mod typing;
+mod window;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +20,7 @@ pub use mailbox::{Item, Mailbox, Taken};
 pub use presence::{LINGERS, Presence, Present, Touched, Waiting};
 pub use roster::{Entry, Roster};
 pub use typing::{Typing, Typist};
+pub use window::{Look, Window};
 
 use crate::{
     change::Batch,
@@ -29,6 +31,7 @@ use crate::{
 };
 use mailbox::Shared;
 use routes::Routes;
+use window::Tap;
 
 /// Changes that are pushed under one hold of the lock.
 const PUSH_AT_ONCE: usize = 64;
@@ -43,6 +46,7 @@ struct Inner {
     presence: Presence,
     typing: Typing,
     roster: Roster,
+    tap: Tap,
 }
 
 #[derive(Default)]
@@ -130,6 +134,8 @@ impl Hub {
             if let Some(last) = chunk.last() {
                 state.position = Some((batch.position_after(last.change.id), batch.history));
             }
+            drop(state);
+            self.0.tap.pass(chunk);
         }
     }
 

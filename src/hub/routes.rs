@@ -25,9 +25,29 @@ struct Holders {
     some: Option<Box<Index>>,
 }
 
+impl Holders {
+    fn count(&self) -> usize {
+        let some = self.some.iter().flat_map(|some| some.mailboxes());
+        // One that wants several values is listed for each.
+        self.all.len() + self.quiet.len() + some.map(|(id, _)| id).collect::<HashSet<_>>().len()
+    }
+}
+
 impl Routes {
     pub(super) fn topics(&self) -> usize {
         self.holders.len()
+    }
+
+    /// What a mailbox holds.
+    pub(super) fn held_by(&self, mailbox: u64) -> Vec<Topic> {
+        self.held.get(&mailbox).into_iter().flatten().cloned().collect()
+    }
+
+    /// The topics after `after` whose names hold `search`, in no order, each with how many hold it.
+    pub(super) fn named(&self, search: &str, after: &str) -> Vec<(Topic, usize)> {
+        let fits = |topic: &Topic| topic.as_str() > after && topic.as_str().contains(search);
+        let found = self.holders.iter().filter(|(topic, _)| fits(topic));
+        found.map(|(topic, holders)| (topic.clone(), holders.count())).collect()
     }
 
     /// Adds a holder; false when it was one.

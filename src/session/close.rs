@@ -13,6 +13,8 @@ pub enum Reason {
     Removed,
     /// The client did not read what it was sent.
     TooSlow,
+    /// An operator ended the session.
+    Dismissed,
     /// The client went on after being told of a limit.
     RateLimited,
     /// The server is going away.
@@ -48,6 +50,7 @@ impl Reason {
             Self::Unauthenticated => 4401,
             Self::Deactivated | Self::Removed => 4403,
             Self::TooSlow => 4408,
+            Self::Dismissed => 4410,
             Self::RateLimited => 4429,
         }
     }
@@ -70,6 +73,7 @@ impl Reason {
             Self::Deactivated => "account deactivated",
             Self::Removed => "no longer a participant",
             Self::TooSlow => "too slow; reconnect and resume from your cursor",
+            Self::Dismissed => "ended by an operator; reconnect and resume from your cursor",
             Self::RateLimited => "rate limit",
         }
     }
@@ -95,6 +99,7 @@ impl Reason {
             Self::Deactivated => "deactivated",
             Self::Removed => "removed",
             Self::TooSlow => "too_slow",
+            Self::Dismissed => "dismissed",
             Self::RateLimited => "rate_limited",
         }
     }
@@ -112,6 +117,7 @@ mod tests {
             Reason::Deactivated,
             Reason::Removed,
             Reason::TooSlow,
+            Reason::Dismissed,
             Reason::RateLimited,
             Reason::GoingAway,
             Reason::Restart,

@@ -2,12 +2,13 @@
 
 use std::{
     future::Future,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Frame, Incoming, Reason, Services, Transport};
+use super::{Entry, Frame, Incoming, Reason, Seat, Services, Transport};
 use crate::{
     error::{Kind, Result},
     metrics::{
@@ -32,6 +33,9 @@ pub trait Peer: Send {
 
     /// The bridge's parts.
     fn services(&self) -> &Services;
+
+    /// Its place in the register.
+    fn seat(&self) -> &Seat;
 
     /// Greets a client that was let in.
     fn open(&mut self, out: &mut Vec<Frame>);
@@ -83,6 +87,7 @@ pub async fn drive<P: Peer>(mut peer: P, mut transport: impl Transport) -> Reaso
 
 async fn converse<P: Peer>(peer: &mut P, transport: &mut impl Transport) -> Reason {
     let lifecycle = peer.services().lifecycle.clone();
+    let entry = Arc::clone(peer.seat().entry());
     let ping_interval = peer.services().settings.ping_interval;
     let deadline = peer.services().settings.send_deadline;
     let share = rand::random_range(0.0..1.0);
@@ -93,7 +98,7 @@ async fn converse<P: Peer>(peer: &mut P, transport: &mut impl Transport) -> Reas
     let mut out = Vec::new();
     peer.open(&mut out);
     loop {
-        if let Err(reason) = flush::<P>(deadline, transport, &mut out).await {
+        if let Err(reason) = flush::<P>(&entry, deadline, transport, &mut out).await {
             return reason;
         }
         let ping_at = heard + ping_interval * if pinged { 2 } else { 1 };
@@ -103,6 +108,7 @@ async fn converse<P: Peer>(peer: &mut P, transport: &mut impl Transport) -> Reas
             biased;
             () = lifecycle.turn_to_leave(share) => return peer.going_away(),
             () = sleep_until(expires) => return Reason::Unauthenticated,
+            () = entry.dismissed() => return Reason::Dismissed,
             // A page of the log is read whole: it is short, and what it gives must not be thrown away.
             frame = transport.receive(), if !replaying => {
                 heard = Instant::now();
@@ -114,7 +120,7 @@ async fn converse<P: Peer>(peer: &mut P, transport: &mut impl Transport) -> Reas
                     frame => {
                         let outcome = peer.receive(frame, &mut out).await;
                         if let Some(reason) = patience.judge(&outcome) {
-                            let _ = flush::<P>(deadline, transport, &mut out).await;
+                            let _ = flush::<P>(&entry, deadline, transport, &mut out).await;
                             return reason;
                         }
                     }
@@ -128,7 +134,7 @@ async fn converse<P: Peer>(peer: &mut P, transport: &mut impl Transport) -> Reas
                         (heard, pinged) = (Instant::now(), false);
                     }
                     if let Some(reason) = peer.tell(&mut out).await {
-                        let _ = flush::<P>(deadline, transport, &mut out).await;
+                        let _ = flush::<P>(&entry, deadline, transport, &mut out).await;
                         return reason;
                     }
                 }
@@ -156,6 +162,7 @@ async fn converse<P: Peer>(peer: &mut P, transport: &mut impl Transport) -> Reas
 
 /// Writes what is ready in one go. A client that does not take it in time is too slow.
 async fn flush<P: Peer>(
+    entry: &Entry,
     deadline: Duration,
     transport: &mut impl Transport,
     out: &mut Vec<Frame>,
@@ -170,13 +177,14 @@ async fn flush<P: Peer>(
         Ok(Ok(())) => {}
         Ok(Err(_)) => return Err(Reason::ClientLeft),
         Err(_) => {
-            metrics::counter!(SLOW_DISCONNECTS_TOTAL).increment(1);
+            metrics::counter!(SLOW_DISCONNECTS_TOTAL, "dialect" => P::NAME).increment(1);
             return Err(Reason::TooSlow);
         }
     }
+    entry.deliver(count);
     metrics::counter!(DELIVERIES_TOTAL, "dialect" => P::NAME).increment(count);
     if let Some(at) = captured {
-        metrics::histogram!(COMMIT_TO_SOCKET).record(since(at));
+        metrics::histogram!(COMMIT_TO_SOCKET, "dialect" => P::NAME).record(since(at));
     }
     Ok(())
 }

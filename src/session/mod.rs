@@ -9,6 +9,7 @@ mod limits;
 mod members;
 mod parked;
 pub mod permit;
+mod register;
 mod run;
 mod services;
 mod standing;
@@ -28,6 +29,7 @@ pub use members::{
 };
 pub use parked::{Parked, Woke, event};
 pub use permit::Permit;
+pub use register::{Entry, Register, Seat, Who};
 pub use run::{Change, Dialect, run};
 pub use services::{Services, Settings};
 pub use standing::authenticate;
@@ -62,9 +64,7 @@ impl Session {
         let own = own_topics(&standing, &claims);
         let capacity = services.settings.mailbox;
         let mut follower = Follower::open(&services.hub, services.pool.clone(), capacity, &own)
-            .ok_or_else(|| {
-                Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment")
-            })?;
+            .ok_or_else(starting)?;
         if !follower.is_covered_by(&standing.asked) {
             standing = services.chat.admit(&claims).await?;
         }
@@ -104,6 +104,11 @@ impl Session {
     pub fn thread_topics(&self) -> Vec<Topic> {
         self.standing.threads.keys().map(|&id| Topic::thread(id)).collect()
     }
+}
+
+/// That the feed has not begun yet: nobody has a place in it.
+pub fn starting() -> Error {
+    Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment")
 }
 
 /// The topics that are the client's whatever threads it is in.

@@ -65,9 +65,7 @@ impl Parked {
             Some(thread) => topics.push(Topic::thread(thread)),
             None => topics.extend(standing.threads.keys().map(|&id| Topic::thread(id))),
         }
-        let starting =
-            || Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment");
-        let (position, _) = mailbox.subscribe(&topics).ok_or_else(starting)?;
+        let (position, _) = mailbox.subscribe(&topics).ok_or_else(super::starting)?;
         let mut standing = standing;
         if !standing.asked.snapshot.covers(&position.furthest().snapshot) {
             // What was pushed before we subscribed will not come, and the answer had not seen it.

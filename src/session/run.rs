@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    Frame, Incoming, Peer, Reason, Services, Session, Transport,
+    Frame, Incoming, Peer, Reason, Seat, Services, Session, Transport, Who,
     drive::{drive, expiry},
     follower::{Cursor, Next},
     standing,
@@ -68,7 +68,13 @@ pub struct Change<'a> {
 /// Runs a session to its end and returns why it ended.
 pub async fn run<D: Dialect>(session: Session, transport: impl Transport, dialect: D) -> Reason {
     let user = session.standing.user;
-    let chatting = Chatting { session, dialect, next: Vec::new(), was_replaying: false };
+    let who = Who {
+        user: session.standing.username.to_string(),
+        sub: session.claims.sub.clone(),
+        role: session.claims.role.clone(),
+    };
+    let seat = session.services.register.enter(D::NAME, who, session.follower.window());
+    let chatting = Chatting { session, dialect, seat, next: Vec::new(), was_replaying: false };
     let reason = drive(chatting, transport).await;
     let label = reason.label();
     tracing::debug!(
@@ -84,6 +90,7 @@ pub async fn run<D: Dialect>(session: Session, transport: impl Transport, dialec
 struct Chatting<D> {
     session: Session,
     dialect: D,
+    seat: Seat,
     next: Vec<Next>,
     was_replaying: bool,
 }
@@ -93,6 +100,10 @@ impl<D: Dialect> Peer for Chatting<D> {
 
     fn services(&self) -> &Services {
         &self.session.services
+    }
+
+    fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     fn open(&mut self, out: &mut Vec<Frame>) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Limits, Permit};
+use super::{Limits, Permit, Register};
 use crate::{
     auth::Verifier, chat::Chat, config::Supabase, db::Pool, hub::Hub, lifecycle::Lifecycle,
 };
@@ -20,6 +20,8 @@ pub struct Services {
     pub permit: Permit,
     /// Who verifies tokens.
     pub verifier: Verifier,
+    /// Who is connected.
+    pub register: Register,
     /// What each user may do how often.
     pub limits: Limits,
     /// Who owns the tasks.

@@ -28,7 +28,7 @@ pub async fn authenticate(services: &Services, presented: Option<Credential>) ->
 
 impl Session {
     /// What a change of the domain means to this client's being here; applied before the dialect sees it.
-    pub(super) fn heed(&mut self, delivery: &Delivery, event: &Event) -> Option<Reason> {
+    pub fn heed(&mut self, delivery: &Delivery, event: &Event) -> Option<Reason> {
         // What the database's answer had seen is in it: an old deactivation, replayed, is not one of now.
         if self.standing.asked.sees(delivery.change.xid, delivery.change.at) {
             return None;

@@ -4420,6 +4420,28 @@ $$;
 
 COMMENT ON FUNCTION rowcast._refuse_subject(watch integer, role text) IS 'Raises when a role may not be taken on for a table.';
 
+CREATE FUNCTION rowcast._remedy(sqlstate text, relation text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when sqlstate in ('42P01', '42703', '42883', '42704') then
+            format('the table was altered or renamed: select rowcast.watch(%L)', relation)
+        when sqlstate = '42501' then
+            'a right is missing: rowcast doctor names it, rowcast migrate grants what sql/grants.sql lists'
+        when sqlstate like '53%' then
+            'the server is out of disk, memory or connections: make room, or lower ROWCAST_RETENTION'
+        when sqlstate in ('40001', '40P01', '55P03', '57014') then
+            'a lock or a deadline got in the way: see pg_stat_activity for long transactions'
+        when sqlstate like '22%' or sqlstate like '23%' then
+            format('a value of the row could not be captured: watch fewer columns, select rowcast.watch(%L, columns => …)', relation)
+        else
+            'run rowcast doctor, and look at the database''s log at that time'
+    end;
+$$;
+
+COMMENT ON FUNCTION rowcast._remedy(sqlstate text, relation text) IS 'What to do about a failure of capture.';
+
 CREATE FUNCTION rowcast._ring() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5006,6 +5028,138 @@ end
 $$;
 
 COMMENT ON FUNCTION rowcast.checkpoint() IS 'Stores the current snapshot with the time after it; called every 250 ms while there is traffic.';
+
+CREATE FUNCTION rowcast.console_database() RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'name', current_database(),
+        'version', split_part(current_setting('server_version'), ' ', 1),
+        'log', (
+            select jsonb_build_object(
+                'bytes', l.log_bytes,
+                'oldest_change_at', l.oldest_change_at,
+                'newest_change_at', l.newest_change_at,
+                'checkpoint_at', l.checkpoint_at,
+                'open_transactions', l.open_transactions,
+                'notification_queue_usage', l.notification_queue_usage,
+                'failures_last_hour', l.failures_last_hour)
+            from rowcast.lag l
+        ),
+        'nodes', (
+            select coalesce(jsonb_agg(
+                jsonb_build_object(
+                    'name', n.name,
+                    'version', n.version,
+                    'started_at', n.started_at,
+                    'seen_seconds_ago', extract(epoch from clock_timestamp() - n.seen_at)::int,
+                    'counts', n.counts)
+                order by n.name, n.started_at), '[]')
+            from rowcast.nodes n
+        ));
+$$;
+
+COMMENT ON FUNCTION rowcast.console_database() IS 'The extent of the log and the running bridges, for the console.';
+
+CREATE FUNCTION rowcast.console_doctor() RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(jsonb_agg(
+        jsonb_build_object('name', d.check_name, 'ok', coalesce(d.ok, false), 'detail', d.detail, 'remedy', d.remedy)
+        order by coalesce(d.ok, false), d.check_name), '[]')
+    from rowcast.doctor() d;
+$$;
+
+COMMENT ON FUNCTION rowcast.console_doctor() IS 'What the doctor finds, the failed first, for the console.';
+
+CREATE FUNCTION rowcast.console_failures(most integer) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select jsonb_build_object(
+        'last_hour', (
+            select count(*)
+            from rowcast.failures f
+            where f.at > clock_timestamp() - interval '1 hour'
+        ),
+        'failures', coalesce(jsonb_agg(
+            to_jsonb(x) || jsonb_build_object('remedy', rowcast._remedy(x.sqlstate, x.relation))
+            order by x.id desc), '[]'))
+    from (
+        select f.*
+        from rowcast.failures f
+        order by f.id desc
+        limit most
+    ) x;
+$$;
+
+COMMENT ON FUNCTION rowcast.console_failures(most integer) IS 'The newest failures of capture with what to do about each, for the console. Their changes are not in the log.';
+
+CREATE FUNCTION rowcast.console_tables(search text, most integer) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    with found as (
+        select c.oid,
+            coalesce(w.name, quote_ident(n.nspname) || '.' || quote_ident(c.relname)) as name,
+            w.topic,
+            w.columns,
+            w.identity,
+            w.key_columns,
+            w.triggers,
+            w.triggers_wanted,
+            w.watched_at,
+            c.relrowsecurity as row_security,
+            case when c.reltuples >= 0 then c.reltuples::bigint end as rows_about,
+            exists (
+                select
+                from pg_index i
+                where i.indrelid = c.oid
+                    and i.indisprimary) as has_key,
+            pg_has_role(c.relowner, 'usage') as is_ours
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        left join rowcast.watched w on w.relation = c.oid
+        where c.relkind in ('r', 'p')
+            and c.relpersistence = 'p'
+            and not c.relispartition
+            and n.nspname !~ '^pg_|^information_schema$'
+            and (n.nspname not in ('rowcast', 'chat', 'realtime') or w.relation is not null)
+        union all
+        -- watched, and dropped since
+        select w.relation, w.name, w.topic, w.columns, w.identity, w.key_columns, 0, w.triggers_wanted, w.watched_at,
+            null, null, null, null
+        from rowcast.watched w
+        where not exists (
+            select
+            from pg_class c
+            where c.oid = w.relation)
+    ),
+    page as (
+        select f.*
+        from found f
+        where strpos(lower(f.name), lower(search)) > 0
+            or strpos(lower(coalesce(f.topic, '')), lower(search)) > 0
+        order by f.topic is null, f.name
+        limit most + 1
+    ),
+    shown as (
+        select p.*
+        from page p
+        order by p.topic is null, p.name
+        limit most
+    )
+    select jsonb_build_object(
+        'more', (select count(*) > most from page),
+        'tables', coalesce((
+            select jsonb_agg(to_jsonb(s) - 'oid' order by s.topic is null, s.name)
+            from shown s
+        ), '[]'));
+$_$;
+
+COMMENT ON FUNCTION rowcast.console_tables(search text, most integer) IS 'Tables on the feed, then those that could be (topic null), by name, for the console; `search` is a part of a name.';
 
 CREATE FUNCTION rowcast.doctor() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
     LANGUAGE plpgsql STABLE
@@ -6717,6 +6871,8 @@ REVOKE ALL ON FUNCTION rowcast._refuse_role(role text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._refuse_subject(watch integer, role text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._remedy(sqlstate text, relation text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._ring() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._row(relation regclass, alias text, columns text[], trusted boolean) FROM PUBLIC;
@@ -6736,6 +6892,14 @@ REVOKE ALL ON FUNCTION rowcast.adopt(history text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast.check_filter(watch integer, role text, column_name text, operator text, value text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.checkpoint() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.console_database() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.console_doctor() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.console_failures(most integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.console_tables(search text, most integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.doctor() FROM PUBLIC;
 

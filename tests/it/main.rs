@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod admin;
 mod changes;
 mod cli;
 mod connection;

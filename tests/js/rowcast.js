@@ -13,24 +13,28 @@ import pg from "pg";
 const BINARY = process.env.ROWCAST_BINARY ?? fileURLToPath(new URL("../../target/debug/rowcast", import.meta.url));
 const READY_WITHIN = 60_000;
 
-/** A running bridge; `kill` and `start` again keep its data and its port. */
+/** A running bridge; `kill` and `start` again keep its data and its ports. */
 export class Rowcast {
   #folder;
+  #flags = [];
   #process = null;
   #pool = null;
   #output = "";
   port = 0;
+  adminPort = 0;
 
-  static async start() {
+  /** Starts one with a folder of its own; `flags` go to `rowcast dev` each time that it starts. */
+  static async start(...flags) {
     const rowcast = new Rowcast();
+    rowcast.#flags = flags;
     rowcast.#folder = await mkdtemp(join(tmpdir(), "rowcast-js-"));
     await rowcast.start();
     return rowcast;
   }
 
   async start() {
-    const ports = ["--port", String(this.port), "--admin-port", "0", "--database-port", "0"];
-    this.#process = spawn(BINARY, ["dev", "--data-dir", this.#folder, ...ports], { stdio: ["ignore", "pipe", "pipe"] });
+    const ports = ["--port", String(this.port), "--admin-port", String(this.adminPort), "--database-port", "0"];
+    this.#process = spawn(BINARY, ["dev", "--data-dir", this.#folder, ...ports, ...this.#flags], { stdio: ["ignore", "pipe", "pipe"] });
     const keep = (chunk) => (this.#output = (this.#output + chunk).slice(-20_000));
     this.#process.stdout.on("data", keep);
     this.#process.stderr.on("data", keep);
@@ -39,7 +43,9 @@ export class Rowcast {
     this.http = fields.http;
     this.admin = fields.admin;
     this.database = fields.database;
+    [this.console] = this.#output.match(/http:\S+\/admin\/#token=\S+/) ?? [];
     this.port = Number(new URL(this.http).port);
+    this.adminPort = Number(new URL(this.admin).port);
     await this.#pool?.end();
     this.#pool = new pg.Pool({ connectionString: fields.database, max: 4 });
     // Its Postgres may be stopped under an idle connection.

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     hub::Entry,
     metrics::CHANNELS,
-    session::{Body, Bucket, Frame, Services},
+    session::{Body, Bucket, Frame, Seat, Services},
     signal::Signal,
     topic::Topic,
 };
@@ -107,6 +107,8 @@ pub(super) struct Desk<'a> {
     pub(super) messages: &'a mut Bucket,
     /// The headers of its handshake, as policies see them.
     pub(super) headers: &'a Arc<str>,
+    /// Where the socket's mailboxes are listed.
+    pub(super) seat: &'a Seat,
     /// What the client gets.
     pub(super) out: &'a mut Vec<Frame>,
 }

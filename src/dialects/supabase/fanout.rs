@@ -34,6 +34,7 @@ macro_rules! desk {
             works: &$socket.works,
             messages: &mut $socket.messages,
             headers: &$socket.headers,
+            seat: &$socket.seat,
             out: $out,
         }
     };

@@ -15,9 +15,11 @@ use super::{
 };
 use crate::{
     dialects::door::{self, Ask},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     metrics::MALFORMED_FRAMES_TOTAL,
-    session::{Bucket, Follower, Frame, Incoming, Next, Peer, Reason, Services, drive},
+    session::{
+        Bucket, Follower, Frame, Incoming, Next, Peer, Reason, Seat, Services, Who, drive, starting,
+    },
 };
 
 /// What the topics of all channels begin with.
@@ -97,6 +99,7 @@ pub(super) struct Socket {
     pub(super) bearer: Bearer,
     pub(super) headers: Arc<str>,
     pub(super) follower: Follower,
+    pub(super) seat: Seat,
     /// By their names, without `realtime:`.
     pub(super) channels: HashMap<String, Channel>,
     pub(super) works: Works,
@@ -118,9 +121,10 @@ impl Socket {
         headers: Arc<str>,
     ) -> Result<Self> {
         let capacity = services.settings.mailbox;
-        let starting =
-            || Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment");
         let follower = Follower::open(&services.hub, services.pool.clone(), capacity, &[]);
+        let follower = follower.ok_or_else(starting)?;
+        let (sub, role) = (bearer.claims.sub.clone(), bearer.claims.role.clone());
+        let who = Who { user: String::new(), sub, role };
         let settings = &services.settings.supabase;
         let (joins, messages) =
             (Bucket::new(settings.rate_channel_joins), Bucket::new(settings.rate_broadcasts));
@@ -129,7 +133,8 @@ impl Socket {
             version,
             bearer,
             headers,
-            follower: follower.ok_or_else(starting)?,
+            seat: services.register.enter(Self::NAME, who, follower.window()),
+            follower,
             channels: HashMap::new(),
             works: Works::default(),
             joins,
@@ -148,6 +153,10 @@ impl Peer for Socket {
 
     fn services(&self) -> &Services {
         &self.services
+    }
+
+    fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     fn open(&mut self, _out: &mut Vec<Frame>) {}

@@ -82,6 +82,7 @@ impl Channel {
     pub(super) fn watch(&mut self, changes: Changes, desk: &Desk<'_>) {
         let (sender, bearers) = watch::channel(self.bearer.clone());
         self.renewed = Some(sender);
+        desk.seat.entry().add(changes.window());
         self.go_on_watching(Box::new(Watching { changes, bearers, stale: false }), desk);
     }
 

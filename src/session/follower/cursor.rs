@@ -1,4 +1,4 @@
-//! The word that a client comes back with.
+//! The cursor that a client is told after a change.
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use crate::{
     db::Pool,
     error::{Kind, Result},
     feed,
-    hub::{Delivery, Hub, Item, Mailbox, Taken, Wanted},
+    hub::{Delivery, Hub, Item, Mailbox, Taken, Wanted, Window},
     metrics::{LAGGED_TOTAL, RESYNC_TOTAL},
     signal::Signal,
     topic::Topic,
@@ -113,6 +113,11 @@ impl Follower {
     /// Whether an answer of the database had seen all that this client will not be told of any more.
     pub fn is_covered_by(&self, asked: &Mark) -> bool {
         asked.snapshot.covers(&self.start.furthest().snapshot)
+    }
+
+    /// A view of its mailbox for others.
+    pub fn window(&self) -> Window {
+        self.mailbox.window()
     }
 
     /// Holds one more topic from here on.

@@ -100,7 +100,7 @@ impl Table {
     }
 
     /// Whether the role may know that a row is there: it reads the key, or some column where there is no key.
-    pub(super) fn is_readable(&self) -> bool {
+    pub fn is_readable(&self) -> bool {
         self.key_is_readable()
             || (self.columns.iter().all(|column| !column.key)
                 && self.columns.iter().any(|column| column.readable))

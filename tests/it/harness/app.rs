@@ -80,14 +80,22 @@ impl App {
 
     /// Starts on a database as it is.
     pub(crate) async fn start_on(database: Database, flags: &[&str]) -> Self {
+        Self::try_start_on(database, flags).await.expect("a start")
+    }
+
+    /// Starts with flags that may be refused.
+    pub(crate) async fn try_start_on(
+        database: Database,
+        flags: &[&str],
+    ) -> rowcast::error::Result<Self> {
         let url = database.url();
         let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", &url];
         arguments.extend(["--jwt-secret", SECRET, "--grace=3s"]);
         arguments.extend(flags);
         let config = Flags::parse_from(arguments).config;
-        let running = app::start(config, None, Lifecycle::new()).await.expect("a start");
+        let running = app::start(config, None, Lifecycle::new()).await?;
         let addresses = running.addresses;
-        Self { database, addresses, running: Some(running), http: reqwest::Client::new() }
+        Ok(Self { database, addresses, running: Some(running), http: reqwest::Client::new() })
     }
 
     /// Where clients connect to.

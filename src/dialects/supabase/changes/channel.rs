@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     db::Pool,
-    error::{Error, Kind, Result},
+    error::{Kind, Result},
     feed,
-    hub::{Delivery, Hub, Wanted},
-    session::{Follower, Next, Permit, Services, permit::Subject},
+    hub::{Delivery, Hub, Wanted, Window},
+    session::{Follower, Next, Permit, Services, permit::Subject, starting},
     topic::Topic,
 };
 
@@ -140,8 +140,6 @@ impl Changes {
         };
         let follower =
             Follower::open_for(&source.hub, source.pool.clone(), source.mailbox, &watches);
-        let starting =
-            || Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment");
         // Who keeps cursors gets the first at once.
         let first = if options.cursors { Duration::ZERO } else { LOOK_UP };
         let look_up_at = Instant::now() + first;
@@ -166,6 +164,11 @@ impl Changes {
         self.who = who;
         self.settle(places);
         Ok(self.outcome(wrong))
+    }
+
+    /// A view of its mailbox for others.
+    pub fn window(&self) -> Window {
+        self.follower.window()
     }
 
     /// Whether what comes next does not wait for an event.

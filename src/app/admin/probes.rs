@@ -1,4 +1,4 @@
-//! The operator's side: `/live`, `/ready`, `/metrics`.
+//! The probes: `/live`, `/ready` and `/metrics`, open to whoever reaches the admin port, and the recorder behind them.
 
 use std::sync::OnceLock;
 
@@ -22,7 +22,8 @@ const BUCKETS: [f64; 13] =
 /// One recorder for the process, however many bridges run in it.
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-pub(super) fn routes(status: Status, lifecycle: Lifecycle) -> Result<BoxedFilter<(Response,)>> {
+/// The process's recorder, kept tidy for as long as the bridge runs.
+pub(super) fn recorder(lifecycle: &Lifecycle) -> Result<PrometheusHandle> {
     let recorder = RECORDER
         .get_or_init(|| install().inspect_err(|error| error.log("installing metrics")).ok())
         .clone()
@@ -34,10 +35,18 @@ pub(super) fn routes(status: Status, lifecycle: Lifecycle) -> Result<BoxedFilter
             upkeep.run_upkeep();
         }
     });
+    Ok(recorder)
+}
+
+pub(super) fn routes(
+    status: Status,
+    lifecycle: Lifecycle,
+    recorder: PrometheusHandle,
+) -> BoxedFilter<(Response,)> {
     let live = warp::path!("live").map(|| door::json(StatusCode::OK, r#"{"status":"live"}"#));
     let ready = warp::path!("ready").map(move || ready(&status, &lifecycle));
     let metrics = warp::path!("metrics").map(move || Response::new(recorder.render().into()));
-    Ok(warp::get().and(live.or(ready).unify().or(metrics).unify()).boxed())
+    warp::get().and(live.or(ready).unify().or(metrics).unify()).boxed()
 }
 
 fn install() -> Result<PrometheusHandle> {
