@@ -1,11 +1,14 @@
 //! Installs and upgrades the SQL in the database: tables once and in order, functions and rights whenever they changed.
 
+mod mending;
+
 use std::fmt::Write as _;
 
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
+pub use self::mending::{discrepancies, forget_functions};
 use super::{Pool, Target};
 use crate::{
     error::{Error, Kind, Result},
