@@ -50,9 +50,53 @@ pub const JOINS_REFUSED_TOTAL: &str = "rowcast_joins_refused_total";
 pub const BROADCASTS_TOTAL: &str = "rowcast_broadcasts_total";
 /// Frames of clients that no protocol knows, by dialect.
 pub const MALFORMED_FRAMES_TOTAL: &str = "rowcast_malformed_frames_total";
+/// 1 with the version that runs, as a label.
+pub const BUILD_INFO: &str = "rowcast_build_info";
+/// 1 while changes are being delivered, as `/ready` has it.
+pub const READY: &str = "rowcast_ready";
+/// Size of the log with its indexes, in bytes.
+pub const LOG_BYTES: &str = "rowcast_log_bytes";
+/// From the newest checkpoint to the newest change.
+pub const CHECKPOINT_LAG: &str = "rowcast_checkpoint_lag_seconds";
+/// Errors of capture in the last hour.
+pub const CAPTURE_FAILURES: &str = "rowcast_capture_failures";
+/// Age of the oldest change in the log.
+pub const LOG_AGE: &str = "rowcast_log_age_seconds";
+/// Bridges that serve this database.
+pub const BRIDGES: &str = "rowcast_bridges";
+/// Connections of the pool, by state.
+pub const POOL_CONNECTIONS: &str = "rowcast_pool_connections";
+/// Calls that wait for a connection of the pool.
+pub const POOL_WAITING: &str = "rowcast_pool_waiting";
+/// Reads of the log for resuming or lagging clients.
+pub const REPLAY_SECONDS: &str = "rowcast_replay_seconds";
+/// Statements that ask who may see changes.
+pub const PERMIT_SECONDS: &str = "rowcast_permit_seconds";
+/// Questions that such statements answered.
+pub const PERMIT_QUESTIONS_TOTAL: &str = "rowcast_permit_questions_total";
+/// Items that a client's mailbox held when it was emptied.
+pub const MAILBOX_ITEMS: &str = "rowcast_mailbox_items";
 
-/// Tells the recorder what each metric means.
+/// Tells the recorder what each metric means, and starts at zero those that have one series only: a rate of what has
+/// never happened is then 0, not unknown.
 pub fn describe() {
+    describe_operating();
+    for name in [
+        FEED_CHANGES_TOTAL,
+        LISTENER_RECONNECTS_TOTAL,
+        GAP_FILL_ROWS_TOTAL,
+        REPLAY_ROWS_TOTAL,
+        LAGGED_TOTAL,
+        SLOW_DISCONNECTS_TOTAL,
+        RESYNC_TOTAL,
+        PRUNED_TOTAL,
+        PERMIT_QUESTIONS_TOTAL,
+    ] {
+        metrics::counter!(name).increment(0);
+    }
+    for name in [PARKED_POLLS, TOPICS, CHANNELS] {
+        metrics::gauge!(name).increment(0.0);
+    }
     describe_gauge!(CONNECTIONS, "Open client connections, by dialect.");
     describe_counter!(CONNECTIONS_TOTAL, "Client connections ever opened, by dialect.");
     describe_counter!(CLOSED_TOTAL, "Connections that the bridge closed, by reason.");
@@ -96,4 +140,32 @@ pub fn describe() {
         MALFORMED_FRAMES_TOTAL,
         "Frames of clients that no protocol knows and that were dropped, by dialect."
     );
+}
+
+/// What operators watch beside the traffic.
+fn describe_operating() {
+    describe_gauge!(BUILD_INFO, "1, with the version that runs.");
+    describe_gauge!(READY, "1 while changes are being delivered, as /ready has it.");
+    describe_gauge!(LOG_BYTES, Unit::Bytes, "Size of the change log with its indexes.");
+    describe_gauge!(
+        CHECKPOINT_LAG,
+        Unit::Seconds,
+        "From the newest checkpoint to the newest change; 0 when all is covered."
+    );
+    describe_gauge!(
+        CAPTURE_FAILURES,
+        "Errors of capture in the last hour: changes that are missing."
+    );
+    describe_gauge!(LOG_AGE, Unit::Seconds, "Age of the oldest change in the log.");
+    describe_gauge!(BRIDGES, "Bridges that serve this database.");
+    describe_gauge!(POOL_CONNECTIONS, "Connections of the pool, by state: busy, idle.");
+    describe_gauge!(POOL_WAITING, "Calls that wait for a connection of the pool.");
+    describe_histogram!(
+        REPLAY_SECONDS,
+        Unit::Seconds,
+        "Reads of the log for resuming or lagging clients."
+    );
+    describe_histogram!(PERMIT_SECONDS, Unit::Seconds, "Statements that ask who may see changes.");
+    describe_counter!(PERMIT_QUESTIONS_TOTAL, "Questions that such statements answered.");
+    describe_histogram!(MAILBOX_ITEMS, "Items that a client's mailbox held when it was emptied.");
 }

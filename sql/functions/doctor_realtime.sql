@@ -19,14 +19,16 @@ begin
         from (values
             (1, r.oid is null,
                 'it is missing; clients of the supabase dialect need it',
-                format('create role %I nologin noinherit%s, then rowcast migrate', w.name,
-                    case when w.name = 'service_role' then ' bypassrls' else '' end)),
+                format('create role %I nologin noinherit%s; -- as a superuser', w.name,
+                    case when w.name = 'service_role' then ' bypassrls' else '' end)
+                    || chr(10) || format('grant %I to %I; -- as a superuser', w.name, current_user)
+                    || chr(10) || 'rowcast migrate'),
             (2, not rowcast._may_become(w.name),
                 'the bridge may not act as it',
-                format('grant %I to %I', w.name, current_user)),
+                format('grant %I to %I; -- as a superuser', w.name, current_user)),
             (3, w.name = 'service_role' and not r.rolbypassrls and not r.rolsuper,
                 'it does not bypass row security, as apps expect',
-                'as a superuser: alter role service_role bypassrls')
+                'alter role service_role bypassrls; -- as a superuser')
         ) v (nth, is_so, problem, remedy)
         where v.is_so
         order by v.nth
@@ -38,7 +40,7 @@ begin
         m.missing is null,
         coalesce('missing: ' || m.missing, 'all there'),
         case when m.missing is not null then
-            'rowcast migrate, as a role that may create schemas and functions in realtime and auth'
+            'rowcast migrate # as a role that may create schemas, and functions in realtime and auth'
         end
     from (
         select string_agg(x.name, ', ') as missing
@@ -62,22 +64,38 @@ begin
         p.problem is null,
         coalesce(p.problem, 'captured'),
         p.remedy
-    from (values (to_regclass('realtime.messages'))) m (messages)
+    from (
+        -- by the catalog: to_regclass() is an error to whom the schema is closed
+        select (
+            select c.oid
+            from pg_class c
+            where c.relnamespace = n.oid
+                and c.relname = 'messages'
+        ) as messages,
+            coalesce(not has_schema_privilege(n.oid, 'usage'), false) as closed
+        from (values ('realtime')) x (name)
+        left join pg_namespace n on n.nspname = x.name
+    ) m
+    left join pg_trigger t on t.tgrelid = m.messages and t.tgname = '_900_rowcast_insert'
     left join lateral (
         select v.problem, v.remedy
         from (values
+            (0, m.closed or not has_table_privilege(m.messages, 'insert'),
+                'the bridge may not write to realtime.messages, by which it tries who may do what',
+                format('grant usage on schema realtime to %I; -- as its owner', current_user) || chr(10)
+                    || format('grant insert on realtime.messages to %I; -- as its owner', current_user)),
             (1, m.messages is null,
                 'realtime.messages is missing',
-                'rowcast migrate, as a role that may create in schema realtime'),
-            (2, m.messages is not null and not exists (
-                    select
-                    from pg_trigger t
-                    where t.tgrelid = m.messages
-                        and t.tgname = '_900_rowcast_insert'
-                        and t.tgenabled in ('O', 'A')),
-                'the trigger of realtime.messages is missing or disabled',
-                format('grant trigger on realtime.messages to %I, then rowcast migrate', current_user)),
-            (3, m.messages is not null and not exists (
+                'rowcast migrate # as a role that may create in schema realtime'),
+            (2, m.messages is not null and t.oid is null,
+                'the trigger of realtime.messages is missing',
+                case when not has_table_privilege(m.messages, 'trigger') then
+                    format('grant trigger on realtime.messages to %I; -- as its owner', current_user) || chr(10)
+                else '' end || 'rowcast migrate'),
+            (3, t.tgenabled not in ('O', 'A'),
+                'the trigger of realtime.messages is disabled',
+                'alter table realtime.messages enable trigger _900_rowcast_insert; -- as its owner'),
+            (4, m.messages is not null and not exists (
                     select
                     from pg_inherits i
                     join pg_class c on c.oid = i.inhrelid
@@ -86,7 +104,7 @@ begin
                             or pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT'))
                     and exists (select from pg_partitioned_table t where t.partrelid = m.messages),
                 'the partition of today is missing',
-                'select rowcast.keep_messages(''72 hours''); or start a bridge, which does that')
+                'select rowcast.keep_messages(interval ''72 hours''); -- a bridge does that when it starts')
         ) v (nth, is_so, problem, remedy)
         where v.is_so
         order by v.nth
@@ -100,8 +118,12 @@ begin
             when k.oid is null then 'it was dropped'
             else coalesce('not watched: ' || w.unwatched, 'all its tables are watched')
         end,
-        case when k.oid is null or w.unwatched is not null then
-            format('select * from rowcast.sync_publication(%L), which says why', p.name)
+        case
+            when k.oid is null then
+                format('select * from rowcast.sync_publication(%L);', p.name) || chr(10)
+                    || format('delete from rowcast.publications where name = %L;', p.name)
+            when w.unwatched is not null then
+                format('select * from rowcast.sync_publication(%L); -- says what cannot be watched, and why', p.name)
         end
     from rowcast.publications p
     left join pg_publication k on k.pubname = p.name

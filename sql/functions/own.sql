@@ -81,13 +81,13 @@ as $$
         count(*) filter (where r.state = 'missing') = 0,
         coalesce(string_agg(r.signature || case r.state when 'missing' then ' is missing' else '' end, ', '
             order by r.state, r.signature), 'none: all are as migrate installed them'),
-        case when count(*) filter (where r.state = 'missing') > 0 then 'rowcast migrate puts back what is missing' end
+        case when count(*) filter (where r.state = 'missing') > 0 then 'rowcast migrate # puts back what is missing' end
     from rowcast.replaced r
     union all
     select 'tables of your own',
         count(m.relation) = 0,
         coalesce(string_agg(m.relation || ' ' || m.problem, '; '), 'the chat''s relations have what is asked of them'),
-        case when count(m.relation) > 0 then 'change the view; docs/bring-your-own-tables.md has its columns' end
+        case when count(m.relation) > 0 then 'select * from rowcast.misfits(); -- change the view; docs/bring-your-own-tables.md has its columns' end
     from rowcast.misfits() m;
 $$;
 

@@ -74,6 +74,8 @@ pub async fn start(config: Config, demo: Option<Demo>, lifecycle: Lifecycle) -> 
     let verifier = Verifier::from_config(&config.auth).await?;
     db::migrate::check(&pool).await?;
 
+    // Before the feed, which says at its start that it listens.
+    let recorder = admin::record()?;
     let hub = Hub::new();
     let feed = Feed::new(listen.unwrap_or(target), hub.clone(), lifecycle.clone());
     let keeper = Keeper {
@@ -100,7 +102,7 @@ pub async fn start(config: Config, demo: Option<Demo>, lifecycle: Lifecycle) -> 
     let routes = web::with_pages(dialects::routes(&services), config.demo_page, demo);
     let routes = client::with_modules(routes);
     http::serve_clients(clients, routes, &services)?;
-    let operating = admin::routes(&config, &services, &keeper.status)?;
+    let operating = admin::routes(&config, &services, &keeper.status, recorder)?;
     http::serve(operators, operating, &lifecycle);
     tracing::info!(http = %addresses.http, admin = %addresses.admin, "serving on {}", addresses.http);
     Ok(Running { addresses, keeper, lifecycle, grace: config.grace })

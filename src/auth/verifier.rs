@@ -63,6 +63,12 @@ impl Verifier {
         Ok(Self { shared: Arc::new(Shared { fixed, set, expected }) })
     }
 
+    /// Whether there is a key to verify with now: a key set at a URL may not have been fetched yet, or be empty.
+    pub fn has_keys(&self) -> bool {
+        let set = self.shared.set.as_ref().and_then(KeySet::keys);
+        !self.shared.fixed.is_empty() || set.is_some_and(|keys| !keys.is_empty())
+    }
+
     /// Checks signature, times, issuer and audience of a token.
     ///
     /// `Unauthorized` with a short message, or `Unavailable` while the keys it needs could never be fetched.

@@ -44,7 +44,7 @@ enum Command {
     /// Install or upgrade the SQL in the database.
     Migrate(migrate::Args),
     /// Check every precondition, and name the remedy of what fails.
-    Doctor(doctor::Args),
+    Doctor(Box<doctor::Args>),
     /// Make a token for a user, signed with the shared secret.
     Token(token::Args),
     /// Print changes as they commit.
@@ -84,7 +84,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => dev::run(*args).await,
         Command::Serve(args) => serve::run(*args).await,
         Command::Migrate(args) => migrate::run(args).await,
-        Command::Doctor(args) => Box::pin(doctor::run(args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(*args)).await,
         Command::Token(args) => token::run(&args),
         Command::Tail(args) => tail::run(args).await,
         Command::Watch(args) => watch::watch(args).await,

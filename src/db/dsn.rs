@@ -3,14 +3,8 @@
 use std::fmt::Write as _;
 
 /// The settings that libpq knows and that change nothing here.
-const IGNORED: [&str; 6] = [
-    "gssencmode",
-    "sslcompression",
-    "sslsni",
-    "krbsrvname",
-    "client_encoding",
-    "fallback_application_name",
-];
+const IGNORED: [&str; 5] =
+    ["gssencmode", "sslcompression", "krbsrvname", "client_encoding", "fallback_application_name"];
 
 /// What a connection string says about TLS, and the same string without it.
 #[derive(Default, PartialEq, Eq)]
@@ -25,6 +19,16 @@ pub(super) struct Dsn {
     pub(super) cert: Option<String>,
     /// `sslkey`.
     pub(super) key: Option<String>,
+    /// `sslcertmode`: whether there is a client certificate at all.
+    pub(super) cert_mode: Option<String>,
+    /// `sslsni`: whether the server is told which host is meant; `0` for not.
+    pub(super) sni: Option<String>,
+    /// `ssl_min_protocol_version`.
+    pub(super) oldest: Option<String>,
+    /// `ssl_max_protocol_version`.
+    pub(super) newest: Option<String>,
+    /// `sslnegotiation`; the driver reads it, too.
+    pub(super) negotiation: Option<String>,
     /// The names of all settings that were given, for those that have a default of ours.
     pub(super) given: Vec<String>,
 }
@@ -76,11 +80,19 @@ impl Dsn {
     /// Keeps a setting that is ours, or says that it is not.
     fn take(&mut self, name: &str, value: String) -> bool {
         self.given.push(name.to_owned());
+        if name == "sslnegotiation" {
+            self.negotiation = Some(value);
+            return false;
+        }
         let slot = match name {
             "sslmode" => &mut self.mode,
             "sslrootcert" => &mut self.root_cert,
             "sslcert" => &mut self.cert,
             "sslkey" => &mut self.key,
+            "sslcertmode" => &mut self.cert_mode,
+            "sslsni" => &mut self.sni,
+            "ssl_min_protocol_version" => &mut self.oldest,
+            "ssl_max_protocol_version" => &mut self.newest,
             _ => return IGNORED.contains(&name),
         };
         *slot = Some(value);

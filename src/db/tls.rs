@@ -4,17 +4,22 @@ use std::{path::PathBuf, sync::Arc};
 
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
-    SignatureScheme,
+    SignatureScheme, SupportedProtocolVersion,
     client::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    crypto::{
+        CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+        verify_tls13_signature_with_raw_key,
+    },
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
+    sign::{CertifiedKey, SingleCertAndKey},
+    version::{TLS12, TLS13},
 };
 
-use super::dsn::Dsn;
+use super::{certificate, dsn::Dsn};
 
 /// libpq's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +56,10 @@ impl Mode {
                 ));
             }
         };
+        let weak = matches!(mode, Self::Disable | Self::Allow | Self::Prefer);
+        if weak && dsn.negotiation.as_deref() == Some("direct") {
+            return Err("sslnegotiation=direct wants sslmode=require, verify-ca or verify-full: there is no going back to plain text".to_owned());
+        }
         if system && mode != Self::VerifyFull {
             return Err("sslrootcert=system wants sslmode=verify-full: anybody gets a certificate from a public authority".to_owned());
         }
@@ -77,32 +86,87 @@ pub(super) fn client_config(mode: Mode, dsn: &Dsn) -> Result<ClientConfig, Strin
     };
     let verifier =
         Verifier { roots, name: mode == Mode::VerifyFull, provider: Arc::clone(&provider) };
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&versions(dsn)?)
         .map_err(|error| error.to_string())?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    match client_certificate(dsn)? {
-        Some((chain, key)) => builder
-            .with_client_auth_cert(chain, key)
-            .map_err(|error| format!("sslcert and sslkey do not work: {error}")),
-        None => Ok(builder.with_no_client_auth()),
+    let mut config = match client_certificate(dsn)? {
+        Some((chain, key)) => {
+            let key = provider.key_provider.load_private_key(key);
+            let key = key.map_err(|error| format!("sslkey does not work: {error}"))?;
+            // Not by `with_client_auth_cert`, which refuses certificates of version 1.
+            let pair = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+            builder.with_client_cert_resolver(Arc::new(pair))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    // A server that is spoken to directly (sslnegotiation=direct) has to hear it.
+    config.alpn_protocols = vec![b"postgresql".to_vec()];
+    config.enable_sni = dsn.sni.as_deref() != Some("0");
+    Ok(config)
+}
+
+/// The versions between the oldest and the newest that are wanted; none below TLS 1.2 is spoken, as by libpq.
+fn versions(dsn: &Dsn) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
+    let number = |name: &str, given: &Option<String>, usual: u8| match given.as_deref() {
+        None | Some("") => Ok(usual),
+        Some("TLSv1" | "TLSv1.1") => Ok(1),
+        Some("TLSv1.2") => Ok(2),
+        Some("TLSv1.3") => Ok(3),
+        Some(other) => Err(format!("{name} `{other}` is unknown; use TLSv1.2 or TLSv1.3")),
+    };
+    let oldest = number("ssl_min_protocol_version", &dsn.oldest, 2)?;
+    let newest = number("ssl_max_protocol_version", &dsn.newest, 3)?;
+    let spoken = [(2, &TLS12), (3, &TLS13)];
+    let fits = |version: u8| oldest <= version && version <= newest;
+    let versions: Vec<_> =
+        spoken.into_iter().filter(|(nth, _)| fits(*nth)).map(|(_, version)| version).collect();
+    if versions.is_empty() {
+        return Err("ssl_min_protocol_version and ssl_max_protocol_version leave none of TLSv1.2 and TLSv1.3".to_owned());
     }
+    Ok(versions)
 }
 
 type ClientCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn client_certificate(dsn: &Dsn) -> Result<Option<ClientCertificate>, String> {
+    let wanted = match dsn.cert_mode.as_deref() {
+        None | Some("allow") => false,
+        Some("disable") => return Ok(None),
+        Some("require") => true,
+        Some(other) => {
+            return Err(format!("sslcertmode `{other}` is unknown; use disable, allow or require"));
+        }
+    };
     let cert = dsn.cert.clone().or_else(|| default_file("postgresql.crt"));
     let key = dsn.key.clone().or_else(|| default_file("postgresql.key"));
     let (Some(cert), Some(key)) = (cert, key) else {
         let given = dsn.cert.is_some() || dsn.key.is_some();
-        return if given { Err("sslcert and sslkey belong together".to_owned()) } else { Ok(None) };
+        return match (given, wanted) {
+            (true, _) => Err("sslcert and sslkey belong together".to_owned()),
+            (false, true) => Err("sslcertmode=require wants sslcert and sslkey".to_owned()),
+            (false, false) => Ok(None),
+        };
     };
     let chain = read_certificates(&cert, "sslcert")?;
+    refuse_open_key(&key)?;
     let key = PrivateKeyDer::from_pem_file(&key)
         .map_err(|error| format!("sslkey `{key}` cannot be read: {error}"))?;
     Ok(Some((chain, key)))
+}
+
+/// As libpq: a key that others may read is no secret; one of root's may be read by its group.
+fn refuse_open_key(file: &str) -> Result<(), String> {
+    #[cfg(unix)]
+    if let Ok(found) = std::fs::metadata(file) {
+        use std::os::unix::fs::MetadataExt;
+        let others = if found.uid() == 0 { 0o037 } else { 0o077 };
+        if found.mode() & others != 0 {
+            return Err(format!("sslkey `{file}` may be read by others; run: chmod 0600 '{file}'"));
+        }
+    }
+    Ok(())
 }
 
 fn read_certificates(file: &str, what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -200,7 +264,11 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        match certificate::public_key(cert) {
+            // Whose issuer is not asked for may be as old as this: libpq takes it, too.
+            Some(key) => verify_tls13_signature_with_raw_key(message, &key.into(), dss, algorithms),
+            None => verify_tls13_signature(message, cert, dss, algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -233,5 +301,21 @@ mod tests {
         assert_eq!(mode("host=h sslrootcert=system"), Ok(Mode::VerifyFull));
         assert!(mode("host=h sslmode=require sslrootcert=system").is_err());
         assert!(mode("host=h sslmode=yes").is_err_and(|why| why.contains("verify-full")));
+        assert_eq!(mode("host=h sslmode=require sslnegotiation=direct"), Ok(Mode::Require));
+        assert!(mode("host=h sslnegotiation=direct").is_err_and(|why| why.contains("require")));
+    }
+
+    #[test]
+    fn versions_are_those_between_the_bounds() {
+        let count =
+            |text: &str| versions(&Dsn::parse(text).expect("legal")).map(|found| found.len());
+        assert_eq!(count("host=h"), Ok(2));
+        assert_eq!(count("host=h ssl_min_protocol_version=TLSv1"), Ok(2));
+        assert_eq!(count("host=h ssl_min_protocol_version=TLSv1.3"), Ok(1));
+        assert_eq!(count("host=h ssl_max_protocol_version=TLSv1.2"), Ok(1));
+        assert!(count("host=h ssl_max_protocol_version=TLSv1.1").is_err());
+        assert!(
+            count("host=h ssl_min_protocol_version=SSLv3").is_err_and(|why| why.contains("SSLv3"))
+        );
     }
 }

@@ -15,7 +15,10 @@ use crate::{
     error::Result,
     hub::Hub,
     lifecycle::Lifecycle,
-    metrics::{PRUNED_TOTAL, QUEUE_USAGE},
+    metrics::{
+        BRIDGES, CAPTURE_FAILURES, CHECKPOINT_LAG, LOG_AGE, LOG_BYTES, POOL_CONNECTIONS,
+        POOL_WAITING, PRUNED_TOTAL, QUEUE_USAGE,
+    },
 };
 
 /// While there is traffic, a checkpoint this often bounds what a time cursor repeats.
@@ -121,8 +124,26 @@ impl Keeper {
                 &[&self.node, &self.name, &version, &started, &counts],
             )
             .await?;
-        let row = self.pool.query_one("select pg_notification_queue_usage()", &[]).await?;
-        metrics::gauge!(QUEUE_USAGE).set(row.try_get::<_, f64>(0)?);
+        self.measure().await
+    }
+
+    /// What only the database knows of the log, and how busy our own connections are.
+    async fn measure(&self) -> Result<()> {
+        let pool = self.pool.status();
+        let busy = pool.size.saturating_sub(pool.available);
+        metrics::gauge!(POOL_CONNECTIONS, "state" => "busy").set(busy as f64);
+        metrics::gauge!(POOL_CONNECTIONS, "state" => "idle").set(pool.available as f64);
+        metrics::gauge!(POOL_WAITING).set(pool.waiting as f64);
+        let sql = "select l.notification_queue_usage, l.log_bytes::float8, l.failures_last_hour::float8, \
+            l.nodes_alive::float8, \
+            greatest(0, coalesce(extract(epoch from l.newest_change_at - l.checkpoint_at), 0))::float8, \
+            coalesce(extract(epoch from clock_timestamp() - l.oldest_change_at), 0)::float8 \
+            from rowcast.lag l";
+        let row = self.pool.query_one(sql, &[]).await?;
+        let names = [QUEUE_USAGE, LOG_BYTES, CAPTURE_FAILURES, BRIDGES, CHECKPOINT_LAG, LOG_AGE];
+        for (nth, name) in names.into_iter().enumerate() {
+            metrics::gauge!(name).set(row.try_get::<_, f64>(nth)?);
+        }
         Ok(())
     }
 

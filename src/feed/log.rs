@@ -7,7 +7,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::Fuse};
 use postgres_types::ToSql;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::{Client, Row, RowStream, Statement};
 
 use super::origin;
@@ -20,7 +20,7 @@ use crate::{
     },
     error::{Error, Kind, Result},
     hub::Delivery,
-    metrics::REPLAY_ROWS_TOTAL,
+    metrics::{REPLAY_ROWS_TOTAL, REPLAY_SECONDS},
     topic::Topic,
 };
 
@@ -216,6 +216,7 @@ pub async fn replay(
     history: HistoryId,
     topics: Option<&[Topic]>,
 ) -> Result<Page> {
+    let began = Instant::now();
     let page = timeout(PAGE_DEADLINE, page(pool, position, history, topics)).await;
     let page = page.unwrap_or_else(|elapsed| Err(Error::unavailable(elapsed)))?;
     // Asked after the read: what was pruned before it shows now.
@@ -223,6 +224,7 @@ pub async fn replay(
     if pruned.is_some_and(|Xid(below)| position.base.snapshot.xmin() < below) {
         return Err(Error::new(Kind::Conflict, "Changes since that cursor are no longer known"));
     }
+    metrics::histogram!(REPLAY_SECONDS).record(began.elapsed());
     metrics::counter!(REPLAY_ROWS_TOTAL).increment(page.deliveries.len() as u64);
     Ok(page)
 }

@@ -3476,6 +3476,187 @@ CREATE FUNCTION rowcast._doctor_own() RETURNS TABLE(check_name text, ok boolean,
 $$;
 
 COMMENT ON FUNCTION rowcast._doctor_own() IS 'The doctor''s look at what a team has put in the place of ours.';
+CREATE FUNCTION rowcast._doctor_bridges() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query
+    select 'checkpoints',
+        coalesce(l.checkpoint_at >= l.newest_change_at - interval '5 seconds', l.newest_change_at is null)
+            or l.newest_change_at > clock_timestamp() - interval '5 seconds',
+        coalesce('the newest is of ' || l.checkpoint_at, 'none yet'),
+        case when coalesce(l.checkpoint_at < l.newest_change_at - interval '5 seconds', l.newest_change_at is not null)
+            then 'rowcast serve # no bridge follows the log'
+        end
+    from rowcast.lag l;
+
+    return query
+    select 'history',
+        l.history is not distinct from rowcast.history() or l.history is null,
+        coalesce(l.history, 'not adopted by a bridge yet'),
+        case when l.history <> rowcast.history() then
+            'rowcast serve # the database was failed over or restored: a bridge adopts it when it starts'
+        end
+    from rowcast.lag l;
+
+    return query
+    select 'bridge names',
+        d.name is null,
+        coalesce(d.n || ' bridges are called ' || quote_literal(d.name), 'no two bridges have one name'),
+        case when d.name is not null then
+            format('export ROWCAST_NODE=%s-2 # for one of them, which then starts again', d.name)
+        end
+    from (values (1)) one
+    left join lateral (
+        select n.name, count(*) as n
+        from rowcast.nodes n
+        where n.seen_at > clock_timestamp() - interval '30 seconds'
+        group by n.name
+        having count(*) > 1
+        order by n.name
+        limit 1
+    ) d on true;
+
+    return query
+    select 'lost bridges',
+        g.names is null,
+        coalesce('gone without a word: ' || g.names, 'none'),
+        g.remedy
+    from (
+        select string_agg(format('%s, seen %s ago', n.name, date_trunc('second', clock_timestamp() - n.seen_at)), '; ')
+                as names,
+            string_agg(
+                format('select rowcast.goodbye(%L); -- when nothing is to start it again', n.id), chr(10))
+                as remedy
+        from rowcast.nodes n
+        where n.seen_at < clock_timestamp() - interval '1 minute'
+    ) g;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_bridges() IS 'The doctor''s look at who follows the log.';
+
+CREATE FUNCTION rowcast._doctor_limit(name text, usual text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(nullif(current_setting('rowcast.doctor_' || name, true), ''), usual);
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_limit(name text, usual text) IS 'From where on the doctor complains: what `rowcast doctor` was told for its session, else the usual.';
+
+CREATE FUNCTION rowcast._doctor_log() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query
+    select 'capture failures',
+        f.n = 0,
+        format('%s in the last hour', f.n)
+            || coalesce('; last: ' || f.op || ' of ' || f.relation || ': ' || f.message, ''),
+        case when f.n > 0 then
+            'select * from rowcast.failures order by id desc; -- mend what they say; those changes are not in the log: '
+                || 'clients should reload' || chr(10)
+                || format('delete from rowcast.failures where id <= %s; -- when that is done', f.id)
+        end
+    from (
+        select count(*) over () as n, x.id, x.relation, x.op, x.message
+        from rowcast.failures x
+        where x.at > clock_timestamp() - interval '1 hour'
+        union all
+        select 0, null, null, null, null
+        order by 1 desc, 2 desc nulls last
+        limit 1
+    ) f;
+
+    return query
+    select 'log size',
+        l.log_bytes < m.most,
+        format('%s, since %s', pg_size_pretty(l.log_bytes), coalesce(l.oldest_change_at::text, 'no change yet')),
+        case when l.log_bytes >= m.most then
+            'export ROWCAST_RETENTION=6h # keep less; or look at "open transactions", which hold back pruning; '
+                'or say with --log-size how much may be'
+        end
+    from rowcast.lag l
+    cross join lateral (select pg_size_bytes(rowcast._doctor_limit('log_size', '10GB'))) m (most);
+
+    return query
+    select 'log index',
+        coalesce(i.indisvalid, false),
+        case
+            when i.indexrelid is null then 'the index that resuming clients read the log by is missing'
+            when not i.indisvalid then 'the index that resuming clients read the log by is not valid'
+            else 'there'
+        end,
+        case
+            when i.indexrelid is null then
+                'create index concurrently changes_topic_xid on rowcast.changes (topic, xid);'
+            when not i.indisvalid then 'reindex index concurrently rowcast.changes_topic_xid;'
+        end
+    from (values (to_regclass('rowcast.changes_topic_xid'))) x (name)
+    left join pg_index i on i.indexrelid = x.name and i.indrelid = 'rowcast.changes'::regclass;
+
+    return query
+    select 'log durability',
+        c.relpersistence = 'p',
+        case c.relpersistence when 'p' then 'logged' else 'unlogged: a crash empties it' end,
+        case when c.relpersistence <> 'p' then
+            'alter table rowcast.changes set logged; -- writers wait while it is copied'
+        end
+    from pg_class c
+    where c.oid = 'rowcast.changes'::regclass;
+
+    return query
+    select 'log vacuum',
+        v.own is null and v.everywhere = 'on',
+        case
+            when v.own is not null then 'autovacuum is off for the log'
+            when v.everywhere <> 'on' then 'autovacuum is off for all tables'
+            else 'autovacuum is on'
+        end,
+        case
+            when v.own is not null then 'alter table rowcast.changes reset (autovacuum_enabled);'
+            when v.everywhere <> 'on' then
+                'alter system reset autovacuum; -- as a superuser' || chr(10)
+                    || 'select pg_reload_conf(); -- as a superuser'
+        end
+    from (
+        select current_setting('autovacuum') as everywhere,
+            (
+                select o.option_value
+                from pg_class c
+                cross join lateral pg_options_to_table(c.reloptions) o
+                where c.oid = 'rowcast.changes'::regclass
+                    and o.option_name = 'autovacuum_enabled'
+                    and not o.option_value::boolean
+            ) as own
+    ) v;
+
+    return query
+    select 'hidden rows',
+        h.tables is null,
+        coalesce('row security hides rows from this role in ' || h.tables, 'row security hides none of our rows'),
+        h.remedy
+    from (
+        select string_agg(x.name, ', ' order by x.name) as tables,
+            string_agg(
+                format('alter table %s no force row level security, disable row level security;', x.name),
+                chr(10) order by x.name) as remedy
+        from (
+            select format('%I.%I', n.nspname, c.relname) as name
+            from pg_class c
+            join pg_namespace n on n.oid = c.relnamespace
+            where n.nspname in ('rowcast', 'chat')
+                and c.relkind in ('r', 'p')
+                and row_security_active(c.oid)
+        ) x
+    ) h;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_log() IS 'The doctor''s look at the log: what is missing in it, how large it is, whether it can be read and survives.';
 
 CREATE FUNCTION rowcast._doctor_realtime() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
     LANGUAGE plpgsql STABLE
@@ -3494,14 +3675,16 @@ begin
         from (values
             (1, r.oid is null,
                 'it is missing; clients of the supabase dialect need it',
-                format('create role %I nologin noinherit%s, then rowcast migrate', w.name,
-                    case when w.name = 'service_role' then ' bypassrls' else '' end)),
+                format('create role %I nologin noinherit%s; -- as a superuser', w.name,
+                    case when w.name = 'service_role' then ' bypassrls' else '' end)
+                    || chr(10) || format('grant %I to %I; -- as a superuser', w.name, current_user)
+                    || chr(10) || 'rowcast migrate'),
             (2, not rowcast._may_become(w.name),
                 'the bridge may not act as it',
-                format('grant %I to %I', w.name, current_user)),
+                format('grant %I to %I; -- as a superuser', w.name, current_user)),
             (3, w.name = 'service_role' and not r.rolbypassrls and not r.rolsuper,
                 'it does not bypass row security, as apps expect',
-                'as a superuser: alter role service_role bypassrls')
+                'alter role service_role bypassrls; -- as a superuser')
         ) v (nth, is_so, problem, remedy)
         where v.is_so
         order by v.nth
@@ -3513,7 +3696,7 @@ begin
         m.missing is null,
         coalesce('missing: ' || m.missing, 'all there'),
         case when m.missing is not null then
-            'rowcast migrate, as a role that may create schemas and functions in realtime and auth'
+            'rowcast migrate # as a role that may create schemas, and functions in realtime and auth'
         end
     from (
         select string_agg(x.name, ', ') as missing
@@ -3537,22 +3720,38 @@ begin
         p.problem is null,
         coalesce(p.problem, 'captured'),
         p.remedy
-    from (values (to_regclass('realtime.messages'))) m (messages)
+    from (
+        -- by the catalog: to_regclass() is an error to whom the schema is closed
+        select (
+            select c.oid
+            from pg_class c
+            where c.relnamespace = n.oid
+                and c.relname = 'messages'
+        ) as messages,
+            coalesce(not has_schema_privilege(n.oid, 'usage'), false) as closed
+        from (values ('realtime')) x (name)
+        left join pg_namespace n on n.nspname = x.name
+    ) m
+    left join pg_trigger t on t.tgrelid = m.messages and t.tgname = '_900_rowcast_insert'
     left join lateral (
         select v.problem, v.remedy
         from (values
+            (0, m.closed or not has_table_privilege(m.messages, 'insert'),
+                'the bridge may not write to realtime.messages, by which it tries who may do what',
+                format('grant usage on schema realtime to %I; -- as its owner', current_user) || chr(10)
+                    || format('grant insert on realtime.messages to %I; -- as its owner', current_user)),
             (1, m.messages is null,
                 'realtime.messages is missing',
-                'rowcast migrate, as a role that may create in schema realtime'),
-            (2, m.messages is not null and not exists (
-                    select
-                    from pg_trigger t
-                    where t.tgrelid = m.messages
-                        and t.tgname = '_900_rowcast_insert'
-                        and t.tgenabled in ('O', 'A')),
-                'the trigger of realtime.messages is missing or disabled',
-                format('grant trigger on realtime.messages to %I, then rowcast migrate', current_user)),
-            (3, m.messages is not null and not exists (
+                'rowcast migrate # as a role that may create in schema realtime'),
+            (2, m.messages is not null and t.oid is null,
+                'the trigger of realtime.messages is missing',
+                case when not has_table_privilege(m.messages, 'trigger') then
+                    format('grant trigger on realtime.messages to %I; -- as its owner', current_user) || chr(10)
+                else '' end || 'rowcast migrate'),
+            (3, t.tgenabled not in ('O', 'A'),
+                'the trigger of realtime.messages is disabled',
+                'alter table realtime.messages enable trigger _900_rowcast_insert; -- as its owner'),
+            (4, m.messages is not null and not exists (
                     select
                     from pg_inherits i
                     join pg_class c on c.oid = i.inhrelid
@@ -3561,7 +3760,7 @@ begin
                             or pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT'))
                     and exists (select from pg_partitioned_table t where t.partrelid = m.messages),
                 'the partition of today is missing',
-                'select rowcast.keep_messages(''72 hours''); or start a bridge, which does that')
+                'select rowcast.keep_messages(interval ''72 hours''); -- a bridge does that when it starts')
         ) v (nth, is_so, problem, remedy)
         where v.is_so
         order by v.nth
@@ -3575,8 +3774,12 @@ begin
             when k.oid is null then 'it was dropped'
             else coalesce('not watched: ' || w.unwatched, 'all its tables are watched')
         end,
-        case when k.oid is null or w.unwatched is not null then
-            format('select * from rowcast.sync_publication(%L), which says why', p.name)
+        case
+            when k.oid is null then
+                format('select * from rowcast.sync_publication(%L);', p.name) || chr(10)
+                    || format('delete from rowcast.publications where name = %L;', p.name)
+            when w.unwatched is not null then
+                format('select * from rowcast.sync_publication(%L); -- says what cannot be watched, and why', p.name)
         end
     from rowcast.publications p
     left join pg_publication k on k.pubname = p.name
@@ -3593,15 +3796,151 @@ $$;
 
 COMMENT ON FUNCTION rowcast._doctor_realtime() IS 'The doctor''s look at what the supabase dialect needs.';
 
+CREATE FUNCTION rowcast._doctor_rights() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query
+    select 'permissions',
+        p.lacking is null,
+        coalesce('lacking: ' || p.lacking, 'this role can read and keep the log'),
+        case when p.lacking is not null then
+            format('grant select, insert, update, delete on all tables in schema rowcast, chat to %I;', current_user)
+                || chr(10)
+                || format('grant truncate on rowcast.changes, rowcast.checkpoints, chat.check_bookmarks to %I;',
+                    current_user)
+                || chr(10)
+                || format('grant usage on all sequences in schema rowcast, chat to %I;', current_user) || chr(10)
+                || format('grant execute on all functions in schema rowcast, chat to %I;', current_user)
+        end
+    from (
+        select string_agg(x.what, ', ') as lacking
+        from (
+            select format('%s on %s', lower(k.privilege), t.name) as what
+            from (values
+                ('rowcast.changes', array['SELECT', 'INSERT', 'DELETE', 'TRUNCATE']),
+                ('rowcast.checkpoints', array['SELECT', 'INSERT', 'DELETE', 'TRUNCATE']),
+                ('rowcast.state', array['SELECT', 'UPDATE']),
+                ('rowcast.nodes', array['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+                ('chat.users', array['SELECT', 'UPDATE']),
+                ('chat.messages', array['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+                ('chat.members', array['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
+            ) t (name, privileges)
+            cross join lateral unnest(t.privileges) k (privilege)
+            where not has_table_privilege(t.name, k.privilege)
+            union all
+            select format('execute on %s', p.oid::regprocedure)
+            from pg_proc p
+            where p.pronamespace in ('rowcast'::regnamespace, 'chat'::regnamespace)
+                and p.prorettype <> 'trigger'::regtype
+                and not has_function_privilege(p.oid, 'execute')
+        ) x
+    ) p;
+
+    return query
+    select 'role of the bridge',
+        not r.rolsuper,
+        case
+            when r.rolsuper then format('%s is a superuser', r.rolname)
+            else format('%s, an ordinary role', r.rolname)
+        end,
+        case when r.rolsuper then
+            format('alter role %I nosuperuser; -- as another superuser; or give the bridge a role of its own, sql/grants.sql',
+                r.rolname)
+        end
+    from pg_roles r
+    where r.rolname = current_user;
+
+    return query
+    select 'rights of strangers',
+        s.what is null,
+        coalesce(s.what, 'clients'' roles have none on the log'),
+        s.remedy
+    from (
+        select string_agg(format('%s may %s', x.who, x.what), '; ' order by x.who, x.nth) as what,
+            string_agg(format('revoke all on %s from %s;', x.place, x.who), chr(10) order by x.who, x.nth) as remedy
+        from (
+            select t.who, 1 as nth, 'use tables of rowcast: ' || string_agg(t.name, ', ' order by t.name) as what,
+                'all tables in schema rowcast' as place
+            from (
+                select distinct c.relname as name, rowcast._stranger(a.grantee) as who
+                from pg_class c
+                left join pg_attribute f on f.attrelid = c.oid and f.attacl is not null
+                cross join lateral (
+                    select e.grantee from aclexplode(c.relacl) e
+                    union
+                    select e.grantee from aclexplode(f.attacl) e
+                ) a
+                where c.relnamespace = 'rowcast'::regnamespace
+                    and c.relkind in ('r', 'p', 'v', 'm')
+            ) t
+            where t.who is not null
+            group by t.who
+            union all
+            select f.who, 2, format('run %s functions of rowcast and chat', count(*)),
+                'all functions in schema rowcast, chat'
+            from (
+                select p.oid, rowcast._stranger(a.grantee) as who
+                from pg_proc p
+                cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+                where p.pronamespace in ('rowcast'::regnamespace, 'chat'::regnamespace)
+                    and p.prorettype <> 'trigger'::regtype
+            ) f
+            where f.who is not null
+            group by f.who
+            union all
+            select h.who, 3, format('create in schema %I', h.name), format('schema %I', h.name)
+            from (
+                select n.nspname as name, rowcast._stranger(a.grantee) as who
+                from pg_namespace n
+                cross join lateral aclexplode(n.nspacl) a
+                where n.nspname in ('rowcast', 'chat')
+                    and a.privilege_type = 'CREATE'
+            ) h
+            where h.who is not null
+        ) x
+    ) s;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_rights() IS 'The doctor''s look at rights: those the bridge lacks, and those that others should not have.';
+
+CREATE FUNCTION rowcast._doctor_settings() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select 'setting ' || s.name,
+        current_setting(s.name) = any (s.good),
+        format('%s, set by %s', current_setting(s.name), coalesce(p.source, 'default')),
+        case when current_setting(s.name) <> all (s.good) then
+            -- that one stands in its own remedy's way
+            case when s.name = 'default_transaction_read_only' then
+                'set default_transaction_read_only = off; -- as a superuser' || chr(10)
+            else '' end || rowcast._reset_of(s.name)
+        end
+    from (values
+        ('session_replication_role', array['origin', 'local']),
+        ('row_security', array['on']),
+        ('synchronous_commit', array['on', 'local', 'remote_write', 'remote_apply']),
+        ('default_transaction_read_only', array['off'])
+    ) s (name, good)
+    left join pg_settings p on p.name = s.name;
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_settings() IS 'The doctor''s look at settings that the bridge''s sessions begin with.';
+
 CREATE FUNCTION rowcast._doctor_triggers() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select 'triggers of ' || e.relation,
-        count(t.oid) = e.wanted,
-        format('%s of %s enabled', count(t.oid), e.wanted),
-        case when count(t.oid) <> e.wanted then
-            format('alter table %s enable trigger user; if one is missing: rowcast migrate', e.relation)
+        count(t.oid) filter (where t.tgenabled in ('O', 'A')) = e.wanted,
+        format('%s of %s enabled', count(t.oid) filter (where t.tgenabled in ('O', 'A')), e.wanted),
+        case
+            when count(t.oid) < e.wanted then 'rowcast migrate --force'
+            when count(t.oid) filter (where t.tgenabled in ('O', 'A')) < e.wanted then
+                format('alter table %s enable trigger user;', e.relation)
         end
     from (values
         ('rowcast.changes', 1),
@@ -3617,7 +3956,6 @@ CREATE FUNCTION rowcast._doctor_triggers() RETURNS TABLE(check_name text, ok boo
     left join pg_trigger t
         on t.tgrelid = to_regclass(e.relation)
         and not t.tgisinternal
-        and t.tgenabled in ('O', 'A')
         and (t.tgname = 'ring' or t.tgname ~ '^_[0-9]+_rowcast_')
     -- a team's view in a table's place has none; functions/own.sql looks at those
     where not exists (select from pg_class c where c.oid = to_regclass(e.relation) and c.relkind = 'v')
@@ -3625,6 +3963,64 @@ CREATE FUNCTION rowcast._doctor_triggers() RETURNS TABLE(check_name text, ok boo
 $$;
 
 COMMENT ON FUNCTION rowcast._doctor_triggers() IS 'The doctor''s look at the triggers of our own tables, made by functions/wiring.sql.';
+
+CREATE FUNCTION rowcast._doctor_waits() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    longest interval := rowcast._doctor_limit('open_for', '1 hour')::interval;
+begin
+    -- others' transactions show their start only to pg_read_all_stats; the age of the log's edge shows to all
+    return query
+    select 'open transactions',
+        coalesce(o.age < longest, true),
+        coalesce('the oldest is open for ' || date_trunc('second', o.age) || ', pid ' || o.pid || ', ' || o.usename,
+            'none to be seen'),
+        case when o.age >= longest then
+            format('select pg_terminate_backend(%s); -- or let it finish: it holds back pruning', o.pid)
+        end
+    from (values (1)) one
+    left join lateral (
+        select clock_timestamp() - a.xact_start as age, a.pid, a.usename
+        from pg_stat_activity a
+        where a.datname = current_database()
+            and a.pid <> pg_backend_pid()
+            and a.xact_start is not null
+            and a.backend_type = 'client backend'
+        order by a.xact_start
+        limit 1
+    ) o on true;
+
+    return query
+    select 'prepared transactions',
+        coalesce(p.age < longest, true),
+        coalesce('the oldest, ' || quote_literal(p.gid) || ', waits for ' || date_trunc('second', p.age), 'none'),
+        case when p.age >= longest then
+            format('rollback prepared %L; -- or commit prepared, as %s', p.gid, p.owner)
+        end
+    from (values (1)) one
+    left join lateral (
+        select clock_timestamp() - x.prepared as age, x.gid, x.owner
+        from pg_prepared_xacts x
+        where x.database = current_database()
+        order by x.prepared
+        limit 1
+    ) p on true;
+
+    return query
+    select 'notification queue',
+        q.used < 0.1,
+        format('%s %% full', round((100 * q.used)::numeric, 1)),
+        case when q.used >= 0.1 then
+            'select pg_terminate_backend(a.pid) from pg_stat_activity a where a.state = ''idle in transaction'' '
+                'order by a.xact_start limit 1; -- as a superuser: a session that listens and never ends its transaction'
+        end
+    from pg_notification_queue_usage() q (used);
+end
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_waits() IS 'The doctor''s look at what holds others up: open and prepared transactions, the notification queue.';
 
 CREATE FUNCTION rowcast._doctor_watches() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
     LANGUAGE plpgsql STABLE
@@ -3650,39 +4046,48 @@ begin
     cross join lateral (
         select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name
     ) q
+    cross join lateral (
+        select rowcast._watch_again(w, q.name) as again,
+            rowcast._key_of(w.relation) as key
+    ) z
     left join lateral (
         select v.problem, v.remedy
         from (values
             (1, c.oid is null,
                 'the table was dropped',
-                format('select rowcast.unwatch(%s)', w.relation::oid)),
+                format('select rowcast.unwatch(%s);', w.relation::oid)),
             (2, f.capture is null,
                 'its capture function is missing',
-                format('select rowcast.watch(%L)', w.name)),
+                z.again),
             (3, q.name <> w.name,
                 'it is called ' || q.name || ' now',
-                format('select rowcast.watch(%L)', q.name)),
+                z.again),
             (4, exists (
                     select
                     from pg_trigger t
                     where t.tgfoid = f.capture
                         and t.tgenabled not in ('O', 'A')),
                 'a trigger is disabled',
-                format('alter table %s enable trigger user', w.name)),
+                (
+                    select string_agg(distinct format('alter table %s enable trigger user;', t.tgrelid::regclass), chr(10))
+                    from pg_trigger t
+                    where t.tgfoid = f.capture
+                        and t.tgenabled not in ('O', 'A')
+                )),
             (5, 4 * cardinality(k.children) > (
                     select count(*)
                     from pg_trigger t
                     where t.tgfoid = f.capture
                         and t.tgrelid = any (k.children)),
                 'a trigger is missing, or a partition was attached',
-                format('select rowcast.watch(%L)', w.name)),
+                z.again),
             (6, exists (
                     select
                     from pg_trigger t
                     where t.tgfoid = f.capture
                         and not t.tgrelid = any (k.children)),
                 'a partition was detached and still reports here',
-                format('select rowcast.unwatch(%L), rowcast.watch(%L)', w.name, w.name)),
+                format('select rowcast.unwatch(%L);', w.name) || chr(10) || z.again),
             (7, exists (
                     select
                     from unnest(w.columns || w.key_columns) x (name)
@@ -3693,21 +4098,50 @@ begin
                             and a.attname = x.name
                             and not a.attisdropped)),
                 'a column it names is gone',
-                format('select rowcast.watch(%L), with the columns there are', w.name)),
+                z.again),
             (8, w.trusted and not pg_has_role(c.relowner, s.nspowner, 'member'),
                 'its new owner is not trusted with code that runs as the owner of the log',
-                format('select rowcast.watch(%L)', w.name)),
+                z.again),
             (9, w.identity = 'key' and c.relreplident <> 'f' and cardinality(w.key_columns) = 0,
                 'it lost its replica identity and has no key',
-                format('give it a primary key, then select rowcast.watch(%L)', w.name)),
+                format('alter table %s replica identity full; -- or give it a primary key, and: %s', w.name, z.again)),
             (10, not w.trusted and w.columns is null and w.watched_columns <> rowcast._columns_of(w.relation),
                 'its columns were altered; this table''s are fixed at watch',
-                format('select rowcast.watch(%L)', w.name))
+                z.again),
+            (11, w.identity = 'key' and z.key is null and c.relreplident <> 'f',
+                'it lost its primary key',
+                format('alter table %s add primary key (%s);', w.name, (
+                    select string_agg(quote_ident(x.name), ', ' order by x.nth)
+                    from unnest(w.key_columns) with ordinality x (name, nth)))),
+            (12, z.key is not null and z.key <> w.key_columns,
+                'its key is another one than when it was watched',
+                z.again)
         ) v (nth, is_so, problem, remedy)
         where v.is_so
         order by v.nth
         limit 1
     ) p on true;
+
+    return query
+    select 'row security of ' || w.name,
+        c.relrowsecurity or r.names is null,
+        case
+            when c.relrowsecurity then 'on'
+            when r.names is null then 'off, and no client''s role may select'
+            else 'off, and every row is told to ' || r.names
+        end,
+        case when not c.relrowsecurity and r.names is not null then
+            format('alter table %s enable row level security; -- then a policy for what each may see', w.name)
+        end
+    from rowcast.watches w
+    join pg_class c on c.oid = w.relation
+    cross join lateral (
+        select string_agg(x.rolname, ' and ' order by x.rolname) as names
+        from pg_roles x
+        where x.rolname in ('anon', 'authenticated')
+            and has_any_column_privilege(x.oid, c.oid, 'select')
+            and has_schema_privilege(x.oid, c.relnamespace, 'usage')
+    ) r;
 end
 $$;
 
@@ -4441,6 +4875,35 @@ CREATE FUNCTION rowcast._remedy(sqlstate text, relation text) RETURNS text
 $$;
 
 COMMENT ON FUNCTION rowcast._remedy(sqlstate text, relation text) IS 'What to do about a failure of capture.';
+CREATE FUNCTION rowcast._reset_of(name text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(
+        (
+            select case
+                    when r.oid is null and d.oid is null then 'alter role all'
+                    when r.oid is null then format('alter database %I', d.datname)
+                    when d.oid is null then format('alter role %I', r.rolname)
+                    else format('alter role %I in database %I', r.rolname, d.datname)
+                end || format(' reset %I; -- as a superuser', name)
+            from pg_db_role_setting s
+            left join pg_roles r on r.oid = s.setrole
+            left join pg_database d on d.oid = s.setdatabase
+            where (s.setrole = 0 or r.rolname = session_user)
+                and (s.setdatabase = 0 or d.datname = current_database())
+                and exists (
+                    select
+                    from unnest(s.setconfig) c (pair)
+                    where c.pair like name || '=%')
+            order by s.setrole <> 0 desc, s.setdatabase <> 0 desc
+            limit 1
+        ),
+        format('alter system reset %I; -- as a superuser', name) || chr(10)
+            || 'select pg_reload_conf(); -- as a superuser');
+$$;
+
+COMMENT ON FUNCTION rowcast._reset_of(name text) IS 'What takes a setting back where it was set: for a role, a database or the whole server.';
 
 CREATE FUNCTION rowcast._ring() RETURNS trigger
     LANGUAGE plpgsql
@@ -4537,6 +5000,22 @@ $$;
 
 COMMENT ON FUNCTION rowcast._set_styles(styles text[]) IS 'Sets how dates, intervals, bytes and floats are written, to the end of the transaction; captures set them back.';
 
+CREATE FUNCTION rowcast._stranger(grantee oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when grantee = 0 then 'public'
+        else (
+            select quote_ident(r.rolname)
+            from pg_roles r
+            where r.oid = grantee
+                and r.rolname in ('anon', 'authenticated'))
+    end;
+$$;
+
+COMMENT ON FUNCTION rowcast._stranger(grantee oid) IS 'The name of a grantee that clients may be: public, anon or authenticated; null for any other role.';
+
 CREATE FUNCTION rowcast._type(type oid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4595,6 +5074,26 @@ COMMENT ON COLUMN rowcast.watches.trusted IS 'Whether the table''s owner may run
 COMMENT ON COLUMN rowcast.watches.watched_columns IS 'The columns the table had when it was watched.';
 
 COMMENT ON COLUMN rowcast.watches.publication IS 'The publication that the table was watched for, and with which it goes; null: watched by hand.';
+
+CREATE FUNCTION rowcast._watch_again(w rowcast.watches, name text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    -- with everything that was asked for then: a watch without its columns would tell all of them
+    select format('select rowcast.watch(%L', $2)
+        || case when w.topic <> 'table:' || w.name then format(', topic => %L', w.topic) else '' end
+        || case
+            when w.columns is not null then (
+                select format(', columns => array[%s]', string_agg(quote_literal(x.name), ', ' order by x.nth))
+                from unnest(w.columns) with ordinality x (name, nth)
+                join pg_attribute a on a.attrelid = w.relation and a.attname = x.name and not a.attisdropped)
+            else ''
+        end
+        || case when w.identity <> 'key' then format(', identity => %L', w.identity) else '' end
+        || ');';
+$_$;
+
+COMMENT ON FUNCTION rowcast._watch_again(w rowcast.watches, name text) IS 'The call that watches a table as it was watched before, with the columns that are still there.';
 
 CREATE FUNCTION rowcast._write_capture(w rowcast.watches) RETURNS void
     LANGUAGE plpgsql
@@ -5166,123 +5665,15 @@ CREATE FUNCTION rowcast.doctor() RETURNS TABLE(check_name text, ok boolean, deta
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+    return query select * from rowcast._doctor_rights();
+    return query select * from rowcast._doctor_settings();
     return query select * from rowcast._doctor_triggers();
+    return query select * from rowcast._doctor_log();
+    return query select * from rowcast._doctor_waits();
+    return query select * from rowcast._doctor_bridges();
     return query select * from rowcast._doctor_watches();
     return query select * from rowcast._doctor_own();
     return query select * from rowcast._doctor_realtime();
-
-    return query
-    select 'capture failures',
-        f.n = 0,
-        format('%s in the last hour', f.n)
-            || coalesce('; last: ' || f.op || ' of ' || f.relation || ': ' || f.message, ''),
-        case when f.n > 0 then
-            'select * from rowcast.failures order by id desc; those changes are not in the log: clients should reload'
-        end
-    from (
-        select count(*) over () as n, x.relation, x.op, x.message
-        from rowcast.failures x
-        where x.at > clock_timestamp() - interval '1 hour'
-        union all
-        select 0, null, null, null
-        order by n desc
-        limit 1
-    ) f;
-
-    return query
-    select 'log size',
-        l.log_bytes < 10737418240,
-        format('%s, since %s', pg_size_pretty(l.log_bytes), coalesce(l.oldest_change_at::text, 'no change yet')),
-        case when l.log_bytes >= 10737418240 then
-            'keep less, or look at the check "open transactions": they hold back pruning'
-        end
-    from rowcast.lag l;
-
-    -- others' transactions show their start only to pg_read_all_stats; the age of the log's edge shows to all
-    return query
-    select 'open transactions',
-        coalesce(o.age < interval '1 hour', true),
-        coalesce('the oldest is open for ' || o.age || ', pid ' || o.pid || ', ' || o.usename, 'none to be seen'),
-        case when o.age >= interval '1 hour' then
-            format('it holds back pruning: finish it, or select pg_terminate_backend(%s)', o.pid)
-        end
-    from (values (1)) one
-    left join lateral (
-        select date_trunc('second', clock_timestamp() - a.xact_start) as age, a.pid, a.usename
-        from pg_stat_activity a
-        where a.datname = current_database()
-            and a.pid <> pg_backend_pid()
-            and a.xact_start is not null
-            and a.backend_type = 'client backend'
-        order by a.xact_start
-        limit 1
-    ) o on true;
-
-    return query
-    select 'prepared transactions',
-        coalesce(p.age < interval '1 hour', true),
-        coalesce('the oldest, ' || quote_literal(p.gid) || ', waits for ' || p.age, 'none'),
-        case when p.age >= interval '1 hour' then
-            format('commit prepared %L, or rollback prepared %L', p.gid, p.gid)
-        end
-    from (values (1)) one
-    left join lateral (
-        select date_trunc('second', clock_timestamp() - x.prepared) as age, x.gid
-        from pg_prepared_xacts x
-        where x.database = current_database()
-        order by x.prepared
-        limit 1
-    ) p on true;
-
-    return query
-    select 'notification queue',
-        q.used < 0.1,
-        format('%s %% full', round((100 * q.used)::numeric, 1)),
-        case when q.used >= 0.1 then
-            'a session that listens is idle in a transaction; above 50 % the bell is silent and bridges poll. '
-                'See pg_stat_activity for "idle in transaction"'
-        end
-    from pg_notification_queue_usage() q (used);
-
-    return query
-    select 'checkpoints',
-        coalesce(l.checkpoint_at >= l.newest_change_at - interval '5 seconds', l.newest_change_at is null)
-            or l.newest_change_at > clock_timestamp() - interval '5 seconds',
-        coalesce('the newest is of ' || l.checkpoint_at, 'none yet'),
-        case when coalesce(l.checkpoint_at < l.newest_change_at - interval '5 seconds', l.newest_change_at is not null)
-            then 'no bridge follows the log: start one (rowcast serve)'
-        end
-    from rowcast.lag l;
-
-    return query
-    select 'history',
-        l.history is not distinct from rowcast.history() or l.history is null,
-        coalesce(l.history, 'not adopted by a bridge yet'),
-        case when l.history <> rowcast.history() then
-            'the database was failed over or restored: a bridge adopts it when it starts'
-        end
-    from rowcast.lag l;
-
-    return query
-    select 'permissions',
-        p.lacking is null,
-        coalesce('lacking: ' || p.lacking, 'this role can read and keep the log'),
-        case when p.lacking is not null then
-            'connect as the role that ran migrate, or grant what sql/grants.sql lists'
-        end
-    from (
-        select string_agg(x.what, ', ') as lacking
-        from (values
-            ('select on rowcast.changes', has_table_privilege('rowcast.changes', 'select')),
-            ('delete on rowcast.changes', has_table_privilege('rowcast.changes', 'delete')),
-            ('insert on rowcast.checkpoints', has_table_privilege('rowcast.checkpoints', 'insert')),
-            ('insert on rowcast.nodes', has_table_privilege('rowcast.nodes', 'insert')),
-            ('insert on chat.messages', has_table_privilege('chat.messages', 'insert')),
-            ('update on chat.members', has_table_privilege('chat.members', 'update')),
-            ('execute on rowcast.checkpoint()', has_function_privilege('rowcast.checkpoint()', 'execute'))
-        ) x (what, has)
-        where not x.has
-    ) p;
 end
 $$;
 
@@ -6816,10 +7207,21 @@ REVOKE ALL ON FUNCTION rowcast._condition(watch integer, column_name text, opera
 REVOKE ALL ON FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._doctor_own() FROM PUBLIC;
+REVOKE ALL ON FUNCTION rowcast._doctor_bridges() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._doctor_limit(name text, usual text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._doctor_log() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._doctor_realtime() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._doctor_rights() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._doctor_settings() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._doctor_triggers() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._doctor_waits() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._doctor_watches() FROM PUBLIC;
 
@@ -6872,6 +7274,7 @@ REVOKE ALL ON FUNCTION rowcast._refuse_role(role text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast._refuse_subject(watch integer, role text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._remedy(sqlstate text, relation text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rowcast._reset_of(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._ring() FROM PUBLIC;
 
@@ -6881,7 +7284,11 @@ REVOKE ALL ON FUNCTION rowcast._sees_all(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._set_styles(styles text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast._stranger(grantee oid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._type(type oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._watch_again(w rowcast.watches, name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._write_capture(w rowcast.watches) FROM PUBLIC;
 

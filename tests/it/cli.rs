@@ -94,7 +94,11 @@ async fn doctor_names_the_remedy_and_fails_until_it_is_taken() {
     let database = Database::empty().await;
     let doctor = || {
         let mut command = rowcast(&["doctor"]);
-        command.env("DATABASE_URL", database.url()).env("ROWCAST_JWT_SECRET", "x".repeat(32));
+        command
+            .env("DATABASE_URL", database.url())
+            .env("ROWCAST_JWT_SECRET", "q1Vt0Zr8m9Yx3Lk5Jh7Gf2Ds4Aw6Pe0Ru");
+        command.env("ROWCAST_ALLOWED_ORIGINS", "https://app.example.com");
+        command.env("ROWCAST_MAX_CONNECTIONS", "100");
         output(&mut command)
     };
     let (ok, text) = doctor();

@@ -26,6 +26,7 @@ use crate::{
     session::Services,
 };
 use gate::Gate;
+pub(super) use probes::record;
 
 /// Claims and names are small.
 const MOST: usize = 64 * 1024;
@@ -48,9 +49,9 @@ pub(super) fn routes(
     config: &Config,
     services: &Services,
     status: &Status,
+    recorder: PrometheusHandle,
 ) -> Result<BoxedFilter<(Response,)>> {
     let lifecycle = &services.lifecycle;
-    let recorder = probes::recorder(lifecycle)?;
     let console = Arc::new(Console {
         services: services.clone(),
         status: status.clone(),
@@ -60,7 +61,7 @@ pub(super) fn routes(
         started: SystemTime::now(),
         streams: Arc::new(Semaphore::new(STREAMS)),
     });
-    let probes = probes::routes(status.clone(), lifecycle.clone(), recorder);
+    let probes = probes::routes(recorder, status.clone(), lifecycle.clone());
     let pages = warp::path("admin").and(warp::path::full()).and(door::ask(MOST)).then(
         move |path: FullPath, ask: Result<Ask>| {
             let console = Arc::clone(&console);

@@ -16,7 +16,7 @@ use crate::{
     error::{Kind, Result},
     feed,
     hub::{Delivery, Hub, Item, Mailbox, Taken, Wanted, Window},
-    metrics::{LAGGED_TOTAL, RESYNC_TOTAL},
+    metrics::{LAGGED_TOTAL, MAILBOX_ITEMS, RESYNC_TOTAL},
     signal::Signal,
     topic::Topic,
 };
@@ -234,7 +234,10 @@ impl Follower {
             return Box::pin(self.page(replay, out)).await;
         }
         match self.mailbox.take(&mut self.items).await {
-            Taken::Items => self.live(out),
+            Taken::Items => {
+                metrics::histogram!(MAILBOX_ITEMS).record(self.items.len() as f64);
+                self.live(out);
+            }
             Taken::Lagged(dropped) => {
                 metrics::counter!(LAGGED_TOTAL).increment(1);
                 self.replay = dropped.map(|dropped| self.after_lagging(dropped));

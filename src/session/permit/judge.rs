@@ -17,6 +17,7 @@ use crate::{
     change::Json,
     db::Pool,
     error::{Error, Kind, Result},
+    metrics::{PERMIT_QUESTIONS_TOTAL, PERMIT_SECONDS},
 };
 
 /// Statements at a time; a table has all but one of them at most.
@@ -70,6 +71,7 @@ impl Judge {
         let (out, mut left): (Vec<_>, Vec<_>) =
             questions.into_iter().partition(|question| self.left_out.has(group, &question.asker));
         refuse(out, || too_slow(group));
+        metrics::counter!(PERMIT_QUESTIONS_TOTAL).increment(left.len() as u64);
         while !left.is_empty() {
             let asked = left.iter().map(|question| (&question.asker, &*question.rows));
             let (call, places) = Call::of(asked);
@@ -191,7 +193,10 @@ impl Judge {
 
     /// Runs a statement; one that takes too long is cancelled and its connection closed.
     async fn ask(&self, group: &Group, call: &Call) -> Result<Answer, Ended> {
-        match timeout(DEADLINE, call.run(&self.pool, group, BUDGET_MS)).await {
+        let began = Instant::now();
+        let result = timeout(DEADLINE, call.run(&self.pool, group, BUDGET_MS)).await;
+        metrics::histogram!(PERMIT_SECONDS).record(began.elapsed());
+        match result {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(Trouble::Broken(state, _))) if state == "57014" => Err(Ended::TooLate),
             Ok(Err(trouble)) => Err(Ended::InTrouble(trouble)),

@@ -1,13 +1,15 @@
 //! Installs and upgrades the SQL in the database: tables once and in order, functions and rights whenever they changed.
 
+mod files;
+mod mending;
+
 use std::fmt::Write as _;
 
 use tokio_postgres::Client;
 
-use super::{
-    Pool, Target,
-    files::{Migration, functions, hash_of_all, migrations, text},
-};
+pub use self::mending::{discrepancies, forget_functions};
+use self::files::{Migration, functions, hash_of_all, migrations, text};
+use super::{Pool, Target};
 use crate::{
     error::{Error, Kind, Result},
     lifecycle::Lifecycle,

@@ -1,0 +1,76 @@
+//! Rights that the bridge lacks, rights that others should not have, settings of a role or database.
+
+use super::{Patient, all_recover};
+
+/// A bridge with a role of its own, which `grants` gives rights to.
+async fn with_role_of_its_own(attributes: &str, grants: &[&str]) -> Patient {
+    let mut patient = Patient::new().await;
+    let role = format!("bridge_of_{}", patient.name());
+    let create = format!("superuser:create role {role} login {attributes} password 'x'");
+    patient.suffers(&[&create]).await;
+    for grant in grants {
+        patient.suffers(&[&format!("superuser:{}", grant.replace("ROLE", &role))]).await;
+    }
+    let (_, server) = patient
+        .database
+        .url()
+        .split_once('@')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .expect("a URL");
+    patient.types(&format!("export DATABASE_URL='postgres://{role}:x@{server}'"));
+    patient
+}
+
+const RIGHTS: [&str; 5] = [
+    "grant usage on schema rowcast, chat to ROLE",
+    "grant select, insert, update, delete on all tables in schema rowcast, chat to ROLE",
+    "grant usage on all sequences in schema rowcast, chat to ROLE",
+    "grant execute on all functions in schema rowcast, chat to ROLE",
+    "grant anon, authenticated, service_role to ROLE",
+];
+
+#[tokio::test]
+async fn a_role_without_rights_is_told_which_and_gets_them() {
+    with_role_of_its_own("", &[]).await.recovers_from("access").await;
+    with_role_of_its_own("", &RIGHTS).await.recovers_from("permissions").await;
+    with_role_of_its_own("", &RIGHTS[..4]).await.recovers_from("role anon").await;
+}
+
+#[tokio::test]
+async fn a_superuser_is_advised_to_be_less() {
+    let mut patient = with_role_of_its_own("superuser", &RIGHTS).await;
+    let (ok, complaints) = patient.examined();
+    assert!(ok && complaints[0].name == "role of the bridge", "only advice: {complaints:?}");
+    patient.recovers_from("role of the bridge").await;
+}
+
+#[tokio::test]
+async fn what_strangers_may_is_named_and_taken_from_them() {
+    all_recover(&[
+        ("rights of strangers", &["grant select on rowcast.changes to anon"]),
+        ("rights of strangers", &["grant select (record) on rowcast.changes to public"]),
+        ("rights of strangers", &["grant execute on all functions in schema chat to public"]),
+        ("rights of strangers", &["grant create on schema rowcast to authenticated"]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn settings_that_stand_against_us_are_named_and_taken_back() {
+    all_recover(&[
+        (
+            "setting session_replication_role",
+            &["superuser:alter database DB set session_replication_role = replica"],
+        ),
+        ("setting row_security", &["superuser:alter database DB set row_security = off"]),
+        (
+            "setting synchronous_commit",
+            &["superuser:alter role rowcast_dev in database DB set synchronous_commit = off"],
+        ),
+        (
+            "setting default_transaction_read_only",
+            &["superuser:alter database DB set default_transaction_read_only = on"],
+        ),
+    ])
+    .await;
+}
