@@ -10,6 +10,7 @@ pub mod config;
 pub mod cursor;
 pub mod error;
 pub mod lifecycle;
+pub mod live;
 pub mod metrics;
 pub mod signal;
 pub mod topic;

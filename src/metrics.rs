@@ -50,6 +50,8 @@ pub const JOINS_REFUSED_TOTAL: &str = "rowcast_joins_refused_total";
 pub const BROADCASTS_TOTAL: &str = "rowcast_broadcasts_total";
 /// Frames of clients that no protocol knows, by dialect.
 pub const MALFORMED_FRAMES_TOTAL: &str = "rowcast_malformed_frames_total";
+/// Reloads of the settings, by how they ended.
+pub const RELOADS_TOTAL: &str = "rowcast_reloads_total";
 
 /// Tells the recorder what each metric means.
 pub fn describe() {
@@ -84,6 +86,7 @@ pub fn describe() {
     describe_gauge!(QUEUE_USAGE, "How full the notification queue of Postgres is, 0 to 1.");
     describe_counter!(PRUNED_TOTAL, "Log rows that retention removed.");
     describe_counter!(HTTP_REQUESTS_TOTAL, "HTTP requests, by status class.");
+    describe_counter!(RELOADS_TOTAL, "Reloads of the settings, by result: done, refused.");
     describe_gauge!(PARKED_POLLS, "Polls that wait for a change.");
     describe_gauge!(TOPICS, "Topics that somebody holds.");
     describe_gauge!(CHANNELS, "Channels that clients have joined.");

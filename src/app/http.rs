@@ -4,14 +4,12 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::StatusCode;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tower::Layer;
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response as Reply};
 
-use super::connection;
+use super::{connection, cors::Cors};
 use crate::{
     dialects::{self, door},
     error::Result,
@@ -24,8 +22,6 @@ use crate::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long an operator's client may leave an answer unread.
 const OPERATORS_UNREAD: Duration = Duration::from_secs(30);
-/// Browsers may remember the answer to a preflight.
-const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// Serves clients on a listener until draining begins: the routes, and around them Socket.IO, whose answers CORS covers, too.
 pub(super) fn serve_clients(
@@ -35,10 +31,10 @@ pub(super) fn serve_clients(
 ) -> Result<()> {
     let routes = warp::service(answered(routes));
     let service = dialects::around(services, routes)?;
-    let service = cors(&services.settings.allowed_origins).layer(service);
+    let service = Cors::around(service, services.settings.clone());
     let lifecycle = &services.lifecycle;
     // Sessions give up first, and say why.
-    let unread = services.settings.send_deadline * 2;
+    let unread = services.settings.now().send_deadline * 2;
     let accepting = accept(listener, TowerToHyperService::new(service), unread, lifecycle.clone());
     lifecycle.service("accept", accepting);
     Ok(())
@@ -128,29 +124,4 @@ async fn unanswered(rejection: Rejection) -> Result<Reply, Rejection> {
     };
     let body = format!(r#"{{"status":"error","code":"{code}","message":"{message}"}}"#);
     Ok(door::json(status, body))
-}
-
-/// Who may read answers in a browser. Credentials (cookies) only for origins that are listed by name.
-fn cors(origins: &[String]) -> CorsLayer {
-    const METHODS: [Method; 6] =
-        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-    // What clients of Supabase read of their project's answers.
-    const EXPOSED: [HeaderName; 5] = [
-        header::RETRY_AFTER,
-        header::CONTENT_RANGE,
-        header::LOCATION,
-        HeaderName::from_static("x-relay-error"),
-        HeaderName::from_static("upload-offset"),
-    ];
-    let layer = CorsLayer::new()
-        .allow_methods(METHODS)
-        // Each client library has headers of its own; who may ask at all goes by origin.
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(EXPOSED)
-        .max_age(PREFLIGHT_AGE);
-    if origins.iter().any(|origin| origin == "*") {
-        return layer.allow_origin(tower_http::cors::Any);
-    }
-    let listed = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
-    layer.allow_origin(AllowOrigin::list(listed)).allow_credentials(true)
 }

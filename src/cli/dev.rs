@@ -80,7 +80,7 @@ async fn serve(mut config: Config, folder: &Folder) -> anyhow::Result<()> {
     config.demo_page = true;
     let (url, users) = (config.database.url.clone(), demo.users.clone());
     let ready = move |addresses: app::Addresses| announce(&addresses, &url, &users);
-    Box::pin(app::run(config, Some(demo), lifecycle, ready)).await?;
+    Box::pin(app::run(config, Some(demo), lifecycle, None, ready)).await?;
     Ok(())
 }
 

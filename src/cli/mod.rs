@@ -3,20 +3,25 @@
 #[cfg(unix)]
 mod dev;
 mod doctor;
+mod logs;
 mod migrate;
 mod place;
 mod serve;
+mod settings;
 mod tail;
 mod token;
 mod watch;
 
 use std::{
-    io::{ErrorKind, IsTerminal, Write},
+    io::{ErrorKind, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use clap::{Parser, Subcommand};
+
+use logs::Format;
+use settings::Source;
 
 /// Committed PostgreSQL rows on people's screens a millisecond later.
 #[derive(Debug, Parser)]
@@ -26,12 +31,16 @@ pub struct Cli {
     command: Command,
 
     /// What is logged: error, warn, info, debug, trace, or directives such as rowcast=debug,warn.
-    #[arg(long, env = "ROWCAST_LOG", default_value = "info", global = true)]
+    #[arg(long, env = "ROWCAST_LOG", default_value = "info", value_parser = logs::directives, global = true)]
     log: String,
 
     /// How logs are written, to standard error.
     #[arg(long, env = "ROWCAST_LOG_FORMAT", value_enum, default_value_t = Format::Text, global = true)]
     log_format: Format,
+
+    /// File of `NAME=value` lines, as in an environment; flags and the environment go before it, and a reload reads it again.
+    #[arg(long, env = "ROWCAST_ENV_FILE", global = true)]
+    env_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,52 +64,32 @@ enum Command {
     Unwatch(watch::UnwatchArgs),
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 /// Runs the command that the arguments name.
 #[expect(clippy::print_stderr, reason = "an error of a command is for its user")]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    log_to_stderr(&cli.log, cli.log_format);
+    let (cli, source) = Source::read();
+    logs::start(&cli.log, cli.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(Box::pin(run(cli.command))));
+        .and_then(|runtime| runtime.block_on(Box::pin(run(cli.command, source))));
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
 }
 
-async fn run(command: Command) -> anyhow::Result<ExitCode> {
+async fn run(command: Command, source: Source) -> anyhow::Result<ExitCode> {
     match command {
         #[cfg(unix)]
         Command::Dev(args) => dev::run(*args).await,
-        Command::Serve(args) => serve::run(*args).await,
+        Command::Serve(args) => serve::run(*args, source).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Doctor(args) => Box::pin(doctor::run(args)).await,
         Command::Token(args) => token::run(&args),
         Command::Tail(args) => tail::run(args).await,
         Command::Watch(args) => watch::watch(args).await,
         Command::Unwatch(args) => watch::unwatch(args).await,
-    }
-}
-
-fn log_to_stderr(directives: &str, format: Format) {
-    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match format {
-        Format::Text => builder.with_target(false).init(),
-        Format::Json => builder.json().init(),
     }
 }
 

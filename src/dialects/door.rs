@@ -102,7 +102,8 @@ pub async fn claims(services: &Services, ask: &Ask) -> Result<Claims> {
     if by_cookie && ask.method != Method::GET && ask.method != Method::HEAD
         || by_cookie && is_upgrade(ask)
     {
-        let listed = |origin| services.settings.allowed_origins.iter().any(|one| one == origin);
+        let settings = services.settings.now();
+        let listed = |origin| settings.allowed_origins.iter().any(|one| one == origin);
         if origin.is_some_and(|origin| !same(origin) && !listed(origin)) {
             return Err(Error::forbidden(
                 "A cookie from another origin's page is not accepted here",
@@ -117,7 +118,7 @@ pub fn may_connect(services: &Services, headers: &HeaderMap) -> bool {
     let origin = text(headers, header::ORIGIN);
     let host = text(headers, header::HOST);
     let same = |origin: &str| origin.split_once("://").map(|(_, host)| host) == host;
-    services.settings.allows_origin(origin) || origin.is_some_and(same)
+    services.settings.now().allows_origin(origin) || origin.is_some_and(same)
 }
 
 /// Whether a request asks for a WebSocket.
@@ -139,7 +140,7 @@ pub fn upgrade<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    upgrade_for(services, ask, on_upgrade, services.settings.max_frame, then)
+    upgrade_for(services, ask, on_upgrade, services.settings.now().max_frame, then)
 }
 
 /// The same, for frames of at most `max_frame` bytes.
@@ -185,7 +186,7 @@ pub fn room(services: &Services) -> Result<()> {
             "The server is going away; try again in a moment",
         ));
     }
-    if services.lifecycle.sessions() >= services.settings.max_connections {
+    if services.lifecycle.sessions() >= services.settings.now().max_connections {
         return Err(Error::new(Kind::Unavailable, "The server is full; try again in a moment"));
     }
     Ok(())

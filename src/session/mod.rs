@@ -60,7 +60,7 @@ impl Session {
     pub async fn open(services: Services, claims: Claims) -> Result<Self> {
         let mut standing = services.chat.admit(&claims).await?;
         let own = own_topics(&standing, &claims);
-        let capacity = services.settings.mailbox;
+        let capacity = services.settings.now().mailbox;
         let mut follower = Follower::open(&services.hub, services.pool.clone(), capacity, &own)
             .ok_or_else(|| {
                 Error::new(Kind::Unavailable, "The bridge is starting; try again in a moment")

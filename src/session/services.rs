@@ -1,10 +1,11 @@
 //! What a session and a dialect work with: handles, all cheap to clone.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{Limits, Permit};
 use crate::{
     auth::Verifier, chat::Chat, config::Supabase, db::Pool, hub::Hub, lifecycle::Lifecycle,
+    live::Live,
 };
 
 /// The parts of a running bridge that clients' sides need.
@@ -24,8 +25,8 @@ pub struct Services {
     pub limits: Limits,
     /// Who owns the tasks.
     pub lifecycle: Lifecycle,
-    /// Values from the settings.
-    pub settings: Arc<Settings>,
+    /// Values from the settings, which a reload replaces.
+    pub settings: Live<Settings>,
 }
 
 /// The settings that sessions read.

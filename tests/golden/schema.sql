@@ -5092,6 +5092,21 @@ $$;
 
 COMMENT ON FUNCTION rowcast.prune(keep interval, batch integer) IS 'Deletes one batch of the log older than `keep`; 0: done, or another node is at it.';
 
+CREATE FUNCTION rowcast.reload() RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    -- through the log: each bridge hears of it once, one that polls too, and who may not write there may not ask
+    insert into rowcast.changes (topic, relation, op, ring)
+    values ('table:rowcast.reload', 'rowcast.reload', 'INSERT', true);
+
+    select count(*)
+    from rowcast.nodes n
+    where n.seen_at > clock_timestamp() - interval '15 seconds';
+$$;
+
+COMMENT ON FUNCTION rowcast.reload() IS 'Asks all bridges to read their settings and key files again, as SIGHUP asks one; tells how many are there to hear it.';
+
 CREATE FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) RETURNS TABLE(nth integer, seen integer[], state text, message text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6400,6 +6415,8 @@ REVOKE ALL ON FUNCTION rowcast.may_read(role text, sub text, claims text, channe
 REVOKE ALL ON FUNCTION rowcast.may_write(role text, sub text, claims text, channel text, headers text, extension text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.prune(keep interval, batch integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.reload() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
 

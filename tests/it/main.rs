@@ -17,6 +17,7 @@ mod matrix;
 mod migrate;
 mod modules;
 mod native;
+mod operating;
 mod permit;
 mod pool;
 mod presence;

@@ -8,7 +8,18 @@ use std::{
 
 /// Imports go down only, and above the vocabulary neighbours do not know each other.
 const FLOORS: &[&[&str]] = &[
-    &["change", "claims", "config", "cursor", "error", "lifecycle", "metrics", "signal", "topic"],
+    &[
+        "change",
+        "claims",
+        "config",
+        "cursor",
+        "error",
+        "lifecycle",
+        "live",
+        "metrics",
+        "signal",
+        "topic",
+    ],
     &["auth", "db", "hub"],
     &["chat", "cluster", "feed"],
     &["session"],

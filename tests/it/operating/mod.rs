@@ -1,0 +1,4 @@
+//! What an operator does to the real program: signals, settings that change, proxies, traces, logs.
+
+mod reload;
+mod serve;
