@@ -39,6 +39,10 @@ pub struct Config {
     #[arg(long, env = "ROWCAST_ALLOWED_ORIGINS", value_delimiter = ',', default_value = "*")]
     pub allowed_origins: Vec<String>,
 
+    /// Reverse proxies whose `Forwarded` and `X-Forwarded-*` headers count, comma-separated: addresses or networks such as 10.0.0.0/8.
+    #[arg(long, env = "ROWCAST_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
+
     /// Serve the demo chat page at /demo.
     #[arg(long, env = "ROWCAST_DEMO_PAGE", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub demo_page: bool,
@@ -194,6 +198,14 @@ pub struct Limits {
     /// Subscriptions and joins per user and second, and the burst allowed.
     #[arg(long, env = "ROWCAST_RATE_JOINS", default_value = "50/100")]
     pub rate_joins: Rate,
+
+    /// Handshakes of sockets per client address and second, and the burst allowed; not limited when unset. Behind a proxy that is not trusted, all clients have one address.
+    #[arg(long, env = "ROWCAST_RATE_HANDSHAKES")]
+    pub rate_handshakes: Option<Rate>,
+
+    /// Requests with a missing or bad token (401) per client address and second, and the burst allowed: who has more is refused for a while. Not limited when unset.
+    #[arg(long, env = "ROWCAST_RATE_FAILURES")]
+    pub rate_failures: Option<Rate>,
 }
 
 /// What is done with HTML in a message.
@@ -230,6 +242,50 @@ impl FromStr for Rate {
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.per_second, self.burst)
+    }
+}
+
+/// A network, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+impl Network {
+    /// Whether an address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let same = |ours: u128, theirs: u128, bits: u32| {
+            ours.checked_shr(bits - self.prefix).unwrap_or(0)
+                == theirs.checked_shr(bits - self.prefix).unwrap_or(0)
+        };
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                same(ours.to_bits().into(), theirs.to_bits().into(), 32)
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => same(ours.to_bits(), theirs.to_bits(), 128),
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!("`{text}` is no address and no network; write such as 192.0.2.1 or 10.0.0.0/8")
+        };
+        let text = text.trim();
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Some(bits), |prefix| prefix.parse().ok());
+        let prefix = prefix.filter(|prefix| *prefix <= bits).ok_or_else(wrong)?;
+        Ok(Self { address, prefix })
     }
 }
 
@@ -299,6 +355,31 @@ mod tests {
         assert_eq!("20/100".parse(), Ok(Rate { per_second: 20, burst: 100 }));
         for bad in ["20", "0/1", "a/b", "1/-1"] {
             assert!(bad.parse::<Rate>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks_hold_their_addresses_only() {
+        let holds = |network: &str, address: &str| {
+            network.parse::<Network>().unwrap().contains(address.parse().unwrap())
+        };
+        for (network, address) in [
+            ("10.0.0.0/8", "10.255.0.1"),
+            ("0.0.0.0/0", "192.0.2.1"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1/32", "::ffff:192.0.2.1"),
+            ("2001:db8::/32", "2001:db8:1::1"),
+            ("::/0", "::1"),
+        ] {
+            assert!(holds(network, address), "{network} {address}");
+        }
+        for (network, address) in
+            [("10.0.0.0/8", "11.0.0.1"), ("192.0.2.1", "192.0.2.2"), ("::/0", "192.0.2.1")]
+        {
+            assert!(!holds(network, address), "{network} {address}");
+        }
+        for bad in ["", "a", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/-1", "10.0.0.0/"] {
+            assert!(bad.parse::<Network>().is_err(), "{bad}");
         }
     }
 

@@ -2,14 +2,14 @@
 //!
 //! `warp::serve` offers none of these; `warp::service` gives the same filters as a tower service.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use http::StatusCode;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response as Reply};
 
-use super::{connection, cors::Cors};
+use super::{addresses::Addresses, asked::Asked, connection, cors::Cors};
 use crate::{
     dialects::{self, door},
     error::Result,
@@ -20,6 +20,8 @@ use crate::{
 
 /// Accepting fails when the process is out of files; then it must not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Quiet addresses are forgotten this often.
+const ADDRESSES_SWEEP: Duration = Duration::from_secs(60);
 /// How long an operator's client may leave an answer unread.
 const OPERATORS_UNREAD: Duration = Duration::from_secs(30);
 
@@ -35,16 +37,32 @@ pub(super) fn serve_clients(
     let lifecycle = &services.lifecycle;
     // Sessions give up first, and say why.
     let unread = services.settings.now().send_deadline * 2;
-    let accepting = accept(listener, TowerToHyperService::new(service), unread, lifecycle.clone());
-    lifecycle.service("accept", accepting);
+    let service = TowerToHyperService::new(service);
+    let (settings, addresses) =
+        (services.settings.clone(), Addresses::new(services.settings.clone()));
+    lifecycle.service("addresses", keep(addresses.clone()));
+    let asked = move |peer| Asked {
+        inner: service.clone(),
+        peer,
+        settings: settings.clone(),
+        addresses: addresses.clone(),
+    };
+    lifecycle.service("accept", accept(listener, asked, unread, lifecycle.clone()));
     Ok(())
 }
 
 /// Serves routes on a listener until draining begins.
 pub(super) fn serve(listener: TcpListener, routes: BoxedFilter<(Reply,)>, lifecycle: &Lifecycle) {
     let service = TowerToHyperService::new(warp::service(answered(routes)));
-    let accepting = accept(listener, service, OPERATORS_UNREAD, lifecycle.clone());
+    let accepting = accept(listener, move |_| service.clone(), OPERATORS_UNREAD, lifecycle.clone());
     lifecycle.service("accept", accepting);
+}
+
+async fn keep(addresses: Addresses) {
+    loop {
+        tokio::time::sleep(ADDRESSES_SWEEP).await;
+        addresses.sweep();
+    }
 }
 
 /// The routes, and a JSON 404 for what none of them answers.
@@ -54,22 +72,21 @@ fn answered(
     routes.recover(unanswered).unify().map(counted)
 }
 
-async fn accept<S>(
+/// Serves each connection by a service that is made for its peer.
+async fn accept<S: connection::Answers>(
     listener: TcpListener,
-    service: TowerToHyperService<S>,
+    service: impl Fn(IpAddr) -> S,
     unread: Duration,
     lifecycle: Lifecycle,
-) where
-    TowerToHyperService<S>: connection::Answers,
-{
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = lifecycle.draining() => return,
         };
-        match accepted.and_then(|(stream, _)| prepared(stream, unread)) {
-            Ok(stream) => {
-                let task = connection::serve(stream, service.clone(), lifecycle.clone());
+        match accepted.and_then(|(stream, peer)| Ok((prepared(stream, unread)?, peer))) {
+            Ok((stream, peer)) => {
+                let task = connection::serve(stream, service(peer.ip()), lifecycle.clone());
                 lifecycle.connection(task);
             }
             Err(error) => {

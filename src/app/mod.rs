@@ -1,6 +1,8 @@
 //! The wiring: builds the parts, starts them in order, serves until a signal, drains.
 
+mod addresses;
 mod admin;
+mod asked;
 mod client;
 mod connection;
 mod cors;
@@ -167,6 +169,9 @@ fn settings(config: &Config, before: Option<&Settings>) -> Settings {
         ping_interval: limits.ping_interval,
         max_connections: limits.max_connections,
         allowed_origins: config.allowed_origins.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        rate_handshakes: limits.rate_handshakes,
+        rate_failures: limits.rate_failures,
         direct_price: config.direct_price.into(),
         supabase: config.supabase.clone(),
     };

@@ -22,6 +22,7 @@ use crate::{
 pub const LIVE: &[&str] = &[
     "log",
     "allowed-origins",
+    "trusted-proxies",
     "jwt-secret",
     "jwt-public-key",
     "jwks",
@@ -36,6 +37,8 @@ pub const LIVE: &[&str] = &[
     "rate-messages",
     "rate-typing",
     "rate-joins",
+    "rate-handshakes",
+    "rate-failures",
     "publishable-key",
     "secret-key",
     "private-only",

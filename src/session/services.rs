@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use super::{Limits, Permit};
 use crate::{
-    auth::Verifier, chat::Chat, config::Supabase, db::Pool, hub::Hub, lifecycle::Lifecycle,
+    auth::Verifier,
+    chat::Chat,
+    config::{Network, Rate, Supabase},
+    db::Pool,
+    hub::Hub,
+    lifecycle::Lifecycle,
     live::Live,
 };
 
@@ -44,6 +49,12 @@ pub struct Settings {
     pub max_connections: usize,
     /// Browser origins let in; `*` for any.
     pub allowed_origins: Vec<String>,
+    /// Proxies that are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Handshakes of one address.
+    pub rate_handshakes: Option<Rate>,
+    /// Failed authentications of one address.
+    pub rate_failures: Option<Rate>,
     /// Credits that a message of the `direct` dialect costs.
     pub direct_price: i64,
     /// What the `supabase` dialect reads.

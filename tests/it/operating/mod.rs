@@ -1,4 +1,5 @@
 //! What an operator does to the real program: signals, settings that change, proxies, traces, logs.
 
+mod proxies;
 mod reload;
 mod serve;
