@@ -12,8 +12,10 @@ pub mod error;
 pub mod lifecycle;
 pub mod live;
 pub mod metrics;
+pub mod network;
 pub mod signal;
 pub mod topic;
+pub mod trace;
 
 // Floor 1: machinery.
 pub mod auth;

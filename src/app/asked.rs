@@ -4,8 +4,9 @@ use std::{future::Future, net::IpAddr, pin::Pin};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::{body::Incoming, service::Service};
+use tracing::Instrument;
 
-use super::{addresses::Addresses, connection::Answers};
+use super::{addresses::Addresses, connection::Answers, traced};
 use crate::{
     config::Network,
     dialects::door::{Client, SCHEME},
@@ -48,10 +49,12 @@ impl<S: Answers> Service<Request<Incoming>> for Asked<S> {
             tracing::debug!(%address, wait, "{address} asks too often and has to wait {wait} ms");
         }
         request.extensions_mut().insert(Client { address, wait });
-        let answer = self.inner.call(request);
+        let span = traced::request(&request, address);
+        let answer = span.in_scope(|| self.inner.call(request));
         let addresses = self.addresses.clone();
         Box::pin(async move {
-            let answer = answer.await?;
+            let answer = answer.instrument(span.clone()).await?;
+            traced::answered(&span, answer.status());
             if answer.status() == StatusCode::UNAUTHORIZED {
                 tracing::debug!(%address, "a request from {address} had no good token");
                 addresses.failed(address);

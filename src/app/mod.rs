@@ -9,6 +9,7 @@ mod cors;
 mod http;
 mod reload;
 mod rewound;
+mod traced;
 mod web;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -40,6 +40,12 @@ pub(super) struct Args {
     database_port: u16,
 }
 
+impl Args {
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { mut config, folder, database_port } = args;
     let cluster = if config.database.url.is_empty() {

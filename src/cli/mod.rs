@@ -1,9 +1,11 @@
 //! The command line: one file per command.
 
+mod bench;
 #[cfg(unix)]
 mod dev;
 mod doctor;
 mod logs;
+mod manual;
 mod migrate;
 mod place;
 mod serve;
@@ -20,6 +22,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
+use crate::config::Traces;
 use logs::Format;
 use settings::Source;
 
@@ -56,27 +59,58 @@ enum Command {
     Doctor(doctor::Args),
     /// Make a token for a user, signed with the shared secret.
     Token(token::Args),
+    /// Measure how long a commit takes to reach clients of a running bridge.
+    Bench(bench::Args),
     /// Print changes as they commit.
     Tail(tail::Args),
     /// Put a table on the feed.
     Watch(watch::WatchArgs),
     /// Take a table off the feed.
     Unwatch(watch::UnwatchArgs),
+    /// Print what makes a shell complete these commands.
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page, or write those of all commands.
+    Man(manual::ManArgs),
 }
 
 /// Runs the command that the arguments name.
 #[expect(clippy::print_stderr, reason = "an error of a command is for its user")]
 pub fn main() -> ExitCode {
     let (cli, source) = Source::read();
-    logs::start(&cli.log, cli.log_format);
+    let logs = match logs::start(&cli.log, cli.log_format, cli.command.traces()) {
+        Ok(logs) => logs,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let format = cli.log_format;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(Box::pin(run(cli.command, source))));
-    result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+    let code = result.unwrap_or_else(|error| {
+        match format {
+            Format::Text => eprintln!("error: {error:#}"),
+            Format::Json => tracing::error!("{error:#}"),
+        }
         ExitCode::FAILURE
-    })
+    });
+    drop(logs);
+    code
+}
+
+impl Command {
+    /// Where traces go and the node's name, of a command that serves.
+    fn traces(&self) -> Option<(&Traces, &str)> {
+        let config = match self {
+            #[cfg(unix)]
+            Self::Dev(args) => args.config(),
+            Self::Serve(args) => args.config(),
+            _ => return None,
+        };
+        Some((&config.traces, &config.node))
+    }
 }
 
 async fn run(command: Command, source: Source) -> anyhow::Result<ExitCode> {
@@ -87,6 +121,9 @@ async fn run(command: Command, source: Source) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Doctor(args) => Box::pin(doctor::run(args)).await,
         Command::Token(args) => token::run(&args),
+        Command::Bench(args) => Box::pin(bench::run(args)).await,
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
         Command::Tail(args) => tail::run(args).await,
         Command::Watch(args) => watch::watch(args).await,
         Command::Unwatch(args) => watch::unwatch(args).await,

@@ -16,6 +16,12 @@ pub(super) struct Args {
     config: Config,
 }
 
+impl Args {
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
 pub(super) async fn run(args: Args, source: Source) -> anyhow::Result<ExitCode> {
     let source = Arc::new(source);
     let again: app::Again = Box::new(move || again(&source));

@@ -9,9 +9,14 @@ use std::{
 
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, parser::ValueSource};
 
-use super::Cli;
+use super::{
+    Cli,
+    logs::{self, Format},
+};
 use crate::error::{Error, Result};
 
+/// How a program ends that was called in a wrong way.
+const USAGE: i32 = 2;
 /// Largest file that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 /// Read by what runs a private Postgres, not by a flag.
@@ -31,7 +36,12 @@ impl Source {
         let arguments: Vec<OsString> = std::env::args_os().collect();
         let plain = Cli::command().get_matches_from(&arguments);
         let file = plain.get_one::<PathBuf>("env_file").cloned();
+        let json = plain.get_one("log_format") == Some(&Format::Json);
         let wrong = |error: Error| {
+            if json && logs::start("info", Format::Json, None).is_ok() {
+                tracing::error!("{}", error.message);
+                std::process::exit(USAGE);
+            }
             Cli::command().error(clap::error::ErrorKind::ValueValidation, error.message).exit()
         };
         let matches = with_file(&arguments, plain, file.as_deref()).unwrap_or_else(wrong);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::{
     call::{Answer, Call, Found, Trouble},
@@ -17,6 +18,7 @@ use crate::{
     change::Json,
     db::Pool,
     error::{Error, Kind, Result},
+    trace::TRACE,
 };
 
 /// Statements at a time; a table has all but one of them at most.
@@ -62,7 +64,13 @@ impl Judge {
         loop {
             let mut taken = self.queue.take().await;
             let questions = std::mem::take(&mut taken.questions);
-            self.answer(&taken.group, questions).await;
+            let span = tracing::info_span!(
+                target: TRACE,
+                parent: None,
+                "permit batch",
+                rowcast.questions = questions.len(),
+            );
+            self.answer(&taken.group, questions).instrument(span).await;
         }
     }
 

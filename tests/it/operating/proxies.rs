@@ -58,7 +58,14 @@ async fn bad_tokens_shut_out_the_address_that_a_trusted_proxy_names_and_no_other
     assert!(refused_after_bad_ones(&app, &guilty, &guilty).await);
     // What the client itself writes stands further left.
     assert!(refused_after_bad_ones(&app, &guilty, &[(FOR, "203.0.113.7, 198.51.100.1")]).await);
-    assert!(refused_after_bad_ones(&app, &guilty, &[(FOR, "198.51.100.1"), ("forwarded", "for=203.0.113.7")]).await);
+    assert!(
+        refused_after_bad_ones(
+            &app,
+            &guilty,
+            &[(FOR, "198.51.100.1"), ("forwarded", "for=203.0.113.7")]
+        )
+        .await
+    );
     exhaust(&app, &guilty).await;
     assert_eq!(status(&app, &token("ada"), &[(FOR, "198.51.100.2")]).await, 200);
     assert_eq!(status(&app, &token("ada"), &[("forwarded", "for=\"[2001:db8::7]:1\"")]).await, 200);
@@ -69,7 +76,11 @@ async fn bad_tokens_shut_out_the_address_that_a_trusted_proxy_names_and_no_other
 
 #[tokio::test]
 async fn headers_of_nobody_who_is_trusted_change_nothing() {
-    let flags = ["--trusted-proxies=192.0.2.0/24", "--rate-failures=1/5", "--allowed-origins=https://a.example"];
+    let flags = [
+        "--trusted-proxies=192.0.2.0/24",
+        "--rate-failures=1/5",
+        "--allowed-origins=https://a.example",
+    ];
     let app = App::start_with(&flags).await;
     let fresh = (0..200).map(|n| format!("198.51.100.{n}"));
     let mut refused = false;
@@ -92,8 +103,11 @@ async fn a_trusted_proxy_says_which_origin_is_the_bridges_own() {
     let flags = ["--trusted-proxies=127.0.0.1", "--allowed-origins=https://a.example"];
     let app = App::start_with(&flags).await;
     let ask = async |origin: &str, proto: &str| {
-        let headers =
-            [("origin", origin), ("x-forwarded-host", "chat.example"), ("x-forwarded-proto", proto)];
+        let headers = [
+            ("origin", origin),
+            ("x-forwarded-host", "chat.example"),
+            ("x-forwarded-proto", proto),
+        ];
         status(&app, &token("ada"), &headers).await
     };
     assert_eq!(ask("https://chat.example", "https").await, 200);

@@ -48,7 +48,7 @@ async fn a_hangup_takes_over_what_can_be_and_the_rest_keeps_its_value() {
     write(&file, &second);
     serve.signal(Signal::SIGHUP);
     let line = serve.line("reloaded by SIGHUP").await;
-    assert_eq!(line["fields"]["taken"], "log, allowed-origins, content-limit");
+    assert_eq!(line["fields"]["taken"], "allowed-origins, content-limit, log");
     let line = serve.line("wait for a restart").await;
     assert_eq!((&line["level"], &line["fields"]["waiting"]), (&"WARN".into(), &"grace".into()));
 
