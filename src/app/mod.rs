@@ -6,6 +6,7 @@ mod asked;
 mod client;
 mod connection;
 mod cors;
+mod described;
 mod http;
 mod reload;
 mod rewound;
@@ -118,7 +119,7 @@ async fn start_with(
         admin: operators.local_addr().map_err(Error::internal)?,
     };
     let routes = web::with_pages(dialects::routes(&services), config.demo_page, demo);
-    let routes = client::with_modules(routes);
+    let routes = described::with_descriptions(client::with_modules(routes));
     http::serve_clients(clients, routes, &services)?;
     let operating = admin::routes(keeper.status.clone(), lifecycle.clone())?;
     http::serve(operators, operating, &lifecycle);
