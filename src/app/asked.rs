@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn only_trusted_proxies_are_believed_and_only_what_they_wrote() {
-        let cases: [(&str, &[(&str, &str)], &str); 12] = [
+        type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+        let cases: [Case; 12] = [
             ("192.0.2.9", &[("x-forwarded-for", "198.51.100.1")], "192.0.2.9"),
             ("192.0.2.9", &[("forwarded", "for=198.51.100.1")], "192.0.2.9"),
             ("10.0.0.1", &[], "10.0.0.1"),

@@ -91,11 +91,7 @@ impl Board {
     /// Waits until every client has every message.
     pub(super) async fn complete(&self) {
         loop {
-            let noted = self.noted();
-            let due = noted.acknowledged.len() * noted.times.len();
-            let all = noted.distinct >= due;
-            drop(noted);
-            if all {
+            if self.noted().is_complete() {
                 return;
             }
             self.changed.notified().await;
@@ -153,6 +149,10 @@ impl Board {
 }
 
 impl Noted {
+    fn is_complete(&self) -> bool {
+        self.distinct >= self.acknowledged.len() * self.times.len()
+    }
+
     /// Adds up something of every client and committed message, by how often it came.
     fn sum_of(&self, of: impl Fn(u8) -> u64) -> u64 {
         let one = |times: &Vec<u8>| -> u64 {
