@@ -4,6 +4,8 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
+pub use crate::network::Network;
+
 /// What `serve` and `dev` read. The doc comments are the manual.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -51,6 +53,10 @@ pub struct Config {
     #[arg(long, env = "ROWCAST_ALLOWED_ORIGINS", value_delimiter = ',', default_value = "*")]
     pub allowed_origins: Vec<String>,
 
+    /// Reverse proxies whose `Forwarded` and `X-Forwarded-*` headers count, comma-separated: addresses or networks such as 10.0.0.0/8.
+    #[arg(long, env = "ROWCAST_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
+
     /// Serve the demo chat page at /demo.
     #[arg(long, env = "ROWCAST_DEMO_PAGE", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub demo_page: bool,
@@ -62,6 +68,10 @@ pub struct Config {
     /// How long a shutdown waits for clients to be told and drained.
     #[arg(long, env = "ROWCAST_GRACE", default_value = "10s", value_parser = duration)]
     pub grace: Duration,
+
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: Traces,
 
     /// Limits on what one client may do and hold.
     #[command(flatten)]
@@ -78,6 +88,18 @@ pub struct Config {
     /// What the `supabase` dialect reads.
     #[command(flatten)]
     pub supabase: Supabase,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, Args)]
+pub struct Traces {
+    /// Collector that traces go to by OTLP over HTTP, such as http://127.0.0.1:4318; none are made when unset.
+    #[arg(long, env = "ROWCAST_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Part of all traces that is kept, 0 to 1; a caller's `traceparent` decides for its own.
+    #[arg(long, env = "ROWCAST_TRACE_RATIO", default_value = "1", value_parser = ratio)]
+    pub trace_ratio: f64,
 }
 
 /// What the `supabase` dialect reads.
@@ -206,6 +228,14 @@ pub struct Limits {
     /// Subscriptions and joins per user and second, and the burst allowed.
     #[arg(long, env = "ROWCAST_RATE_JOINS", default_value = "50/100")]
     pub rate_joins: Rate,
+
+    /// Handshakes of sockets per client address and second, and the burst allowed; not limited when unset. Behind a proxy that is not trusted, all clients have one address.
+    #[arg(long, env = "ROWCAST_RATE_HANDSHAKES")]
+    pub rate_handshakes: Option<Rate>,
+
+    /// Requests with a missing or bad token (401) per client address and second, and the burst allowed: who has more is refused for a while. Not limited when unset.
+    #[arg(long, env = "ROWCAST_RATE_FAILURES")]
+    pub rate_failures: Option<Rate>,
 }
 
 /// What is done with HTML in a message.
@@ -278,6 +308,12 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }
+}
+
+/// Parses a part of something, from 0 to 1.
+fn ratio(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    number.ok_or_else(|| format!("`{text}` is not a part; write a number from 0 to 1, such as 0.1"))
 }
 
 /// Parses `250ms`, `10s`, `5m`, `24h` or `7d`.

@@ -10,9 +10,12 @@ pub mod config;
 pub mod cursor;
 pub mod error;
 pub mod lifecycle;
+pub mod live;
 pub mod metrics;
+pub mod network;
 pub mod signal;
 pub mod topic;
+pub mod trace;
 
 // Floor 1: machinery.
 pub mod auth;

@@ -76,6 +76,8 @@ pub const PERMIT_SECONDS: &str = "rowcast_permit_seconds";
 pub const PERMIT_QUESTIONS_TOTAL: &str = "rowcast_permit_questions_total";
 /// Items that a client's mailbox held when it was emptied.
 pub const MAILBOX_ITEMS: &str = "rowcast_mailbox_items";
+/// Reloads of the settings, by how they ended.
+pub const RELOADS_TOTAL: &str = "rowcast_reloads_total";
 
 /// Tells the recorder what each metric means, and starts at zero those that have one series only: a rate of what has
 /// never happened is then 0, not unknown.
@@ -131,6 +133,7 @@ pub fn describe() {
     describe_gauge!(QUEUE_USAGE, "How full the notification queue of Postgres is, 0 to 1.");
     describe_counter!(PRUNED_TOTAL, "Log rows that retention removed.");
     describe_counter!(HTTP_REQUESTS_TOTAL, "HTTP requests, by status class.");
+    describe_counter!(RELOADS_TOTAL, "Reloads of the settings, by result: done, refused.");
     describe_gauge!(PARKED_POLLS, "Polls that wait for a change.");
     describe_gauge!(TOPICS, "Topics that somebody holds.");
     describe_gauge!(CHANNELS, "Channels that clients have joined.");

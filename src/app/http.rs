@@ -2,16 +2,14 @@
 //!
 //! `warp::serve` offers none of these; `warp::service` gives the same filters as a tower service.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::StatusCode;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tower::Layer;
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response as Reply};
 
-use super::{connection, patient::Patient};
+use super::{addresses::Addresses, asked::Asked, connection, cors::Cors, patient::Patient};
 use crate::{
     dialects::{self, door, later::Later},
     error::Result,
@@ -22,10 +20,10 @@ use crate::{
 
 /// Accepting fails when the process is out of files; then it must not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Quiet addresses are forgotten this often.
+const ADDRESSES_SWEEP: Duration = Duration::from_secs(60);
 /// How long an operator's client may leave an answer unread.
 const OPERATORS_UNREAD: Duration = Duration::from_secs(30);
-/// Browsers may remember the answer to a preflight.
-const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// Serves clients on a listener until draining begins: the routes, and around them Socket.IO, whose answers CORS covers, too.
 pub(super) fn serve_clients(
@@ -35,20 +33,37 @@ pub(super) fn serve_clients(
 ) -> Result<()> {
     let routes = warp::service(answered(routes));
     let service = dialects::around(services, routes)?;
-    let service = cors(&services.settings.allowed_origins).layer(service);
+    let service = Cors::around(service, services.settings.clone());
     let lifecycle = &services.lifecycle;
     // Sessions give up first, and say why.
-    let unread = services.settings.send_deadline * 2;
-    let accepting = accept(listener, TowerToHyperService::new(service), unread, lifecycle.clone());
-    lifecycle.service("accept", accepting);
+    let unread = services.settings.now().send_deadline * 2;
+    let service = Arc::new(TowerToHyperService::new(service));
+    let (settings, addresses) =
+        (services.settings.clone(), Addresses::new(services.settings.clone()));
+    lifecycle.service("addresses", keep(addresses.clone()));
+    let asked = move |peer| Asked {
+        inner: Arc::clone(&service),
+        peer,
+        settings: settings.clone(),
+        addresses: addresses.clone(),
+    };
+    lifecycle.service("accept", accept(listener, asked, unread, lifecycle.clone()));
     Ok(())
 }
 
 /// Serves routes on a listener until draining begins.
 pub(super) fn serve(listener: TcpListener, routes: BoxedFilter<(Reply,)>, lifecycle: &Lifecycle) {
-    let service = TowerToHyperService::new(warp::service(answered(routes)));
-    let accepting = accept(listener, service, OPERATORS_UNREAD, lifecycle.clone());
+    let service = Arc::new(TowerToHyperService::new(warp::service(answered(routes))));
+    let accepting =
+        accept(listener, move |_| Arc::clone(&service), OPERATORS_UNREAD, lifecycle.clone());
     lifecycle.service("accept", accepting);
+}
+
+async fn keep(addresses: Addresses) {
+    loop {
+        tokio::time::sleep(ADDRESSES_SWEEP).await;
+        addresses.sweep();
+    }
 }
 
 /// The routes, and a JSON 404 for what none of them answers.
@@ -58,23 +73,22 @@ fn answered(
     routes.recover(unanswered).unify().map(counted)
 }
 
-async fn accept<S>(
+/// Serves each connection by a service that is made for its peer.
+async fn accept<S: connection::Answers>(
     listener: TcpListener,
-    service: TowerToHyperService<S>,
+    service: impl Fn(IpAddr) -> S,
     unread: Duration,
     lifecycle: Lifecycle,
-) where
-    TowerToHyperService<S>: connection::Answers,
-{
-    let service = Arc::new(Patient(service));
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = lifecycle.draining() => return,
         };
-        match accepted.and_then(|(stream, _)| prepared(stream, unread)) {
-            Ok(stream) => {
-                let task = connection::serve(stream, Arc::clone(&service), lifecycle.clone());
+        match accepted.and_then(|(stream, peer)| Ok((prepared(stream, unread)?, peer))) {
+            Ok((stream, peer)) => {
+                let service = Arc::new(Patient(service(peer.ip())));
+                let task = connection::serve(stream, service, lifecycle.clone());
                 lifecycle.connection(task);
             }
             Err(error) => {
@@ -136,29 +150,4 @@ async fn unanswered(rejection: Rejection) -> Result<Reply, Rejection> {
     };
     let body = format!(r#"{{"status":"error","code":"{code}","message":"{message}"}}"#);
     Ok(door::json(status, body))
-}
-
-/// Who may read answers in a browser. Credentials (cookies) only for origins that are listed by name.
-fn cors(origins: &[String]) -> CorsLayer {
-    const METHODS: [Method; 6] =
-        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-    // What clients of Supabase read of their project's answers.
-    const EXPOSED: [HeaderName; 5] = [
-        header::RETRY_AFTER,
-        header::CONTENT_RANGE,
-        header::LOCATION,
-        HeaderName::from_static("x-relay-error"),
-        HeaderName::from_static("upload-offset"),
-    ];
-    let layer = CorsLayer::new()
-        .allow_methods(METHODS)
-        // Each client library has headers of its own; who may ask at all goes by origin.
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(EXPOSED)
-        .max_age(PREFLIGHT_AGE);
-    if origins.iter().any(|origin| origin == "*") {
-        return layer.allow_origin(tower_http::cors::Any);
-    }
-    let listed = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
-    layer.allow_origin(AllowOrigin::list(listed)).allow_credentials(true)
 }

@@ -1,11 +1,17 @@
 //! The wiring: builds the parts, starts them in order, serves until a signal, drains.
 
+mod addresses;
 mod admin;
+mod asked;
 mod client;
 mod connection;
+mod cors;
+mod described;
 mod http;
 mod patient;
+mod reload;
 mod rewound;
+mod traced;
 mod web;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -13,20 +19,23 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+pub use reload::{Again, Fresh, LIVE};
 pub use web::{Demo, DemoUser};
 
 use crate::{
     auth::Verifier,
     chat::Chat,
-    config::Config,
+    config::{Config, Supabase},
     db::{self, Pool, Target},
     dialects,
     error::{Error, Kind, Result},
     feed::{Feed, Keeper, Status},
     hub::Hub,
     lifecycle::Lifecycle,
+    live::Live,
     session::{self, Limits, Permit, Register, Services, Settings},
 };
+use reload::Reload;
 
 /// How long a start waits for the database.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -55,9 +64,10 @@ pub async fn run(
     config: Config,
     demo: Option<Demo>,
     lifecycle: Lifecycle,
+    again: Option<Again>,
     ready: impl FnOnce(Addresses),
 ) -> Result<()> {
-    let running = start(config, demo, lifecycle).await?;
+    let running = start_with(config, demo, lifecycle, again).await?;
     ready(running.addresses);
     interrupted().await?;
     tracing::info!("stopping: telling clients");
@@ -67,6 +77,15 @@ pub async fn run(
 
 /// Starts all parts; returns when changes are being delivered.
 pub async fn start(config: Config, demo: Option<Demo>, lifecycle: Lifecycle) -> Result<Running> {
+    start_with(config, demo, lifecycle, None).await
+}
+
+async fn start_with(
+    config: Config,
+    demo: Option<Demo>,
+    lifecycle: Lifecycle,
+    again: Option<Again>,
+) -> Result<Running> {
     let target = Target::parse(&config.database.url)?;
     let listen = config.database.listen_url.as_ref().map(Target::parse).transpose()?;
     let pool =
@@ -86,12 +105,15 @@ pub async fn start(config: Config, demo: Option<Demo>, lifecycle: Lifecycle) -> 
         node: Uuid::new_v4(),
         name: config.node.clone(),
         retention: config.retention,
+        publications: Arc::default(),
     };
     lifecycle.service("feed", feed.run());
     let services = services(&config, hub, pool, verifier, &lifecycle);
     started(&keeper.status).await?;
     keeper.start();
     housekeeping(&services);
+    let (theirs, chores) = (services.clone(), keeper.clone());
+    Reload { services: theirs, keeper: chores, config: config.clone(), again }.start()?;
 
     let clients = bind((config.host, config.port).into()).await?;
     let operators = bind((config.admin_host, config.admin_port).into()).await?;
@@ -100,7 +122,7 @@ pub async fn start(config: Config, demo: Option<Demo>, lifecycle: Lifecycle) -> 
         admin: operators.local_addr().map_err(Error::internal)?,
     };
     let routes = web::with_pages(dialects::routes(&services), config.demo_page, demo);
-    let routes = client::with_modules(routes);
+    let routes = described::with_descriptions(client::with_modules(routes));
     http::serve_clients(clients, routes, &services)?;
     let operating = admin::routes(&config, &services, &keeper.status, recorder)?;
     http::serve(operators, operating, &lifecycle);
@@ -139,16 +161,37 @@ fn services(
         register: Register::default(),
         limits: Limits::new(limits, config.content_policy),
         lifecycle: lifecycle.clone(),
-        settings: Arc::new(Settings {
-            max_frame: limits.max_frame,
-            mailbox: limits.mailbox,
-            send_deadline: limits.send_deadline,
-            ping_interval: limits.ping_interval,
-            max_connections: limits.max_connections,
-            allowed_origins: config.allowed_origins.clone(),
-            direct_price: config.direct_price.into(),
-            supabase: config.supabase.clone(),
-        }),
+        settings: Live::new(settings(config, None)),
+    }
+}
+
+/// The settings that sessions read; those that what was built `before` goes by stay as they were.
+fn settings(config: &Config, before: Option<&Settings>) -> Settings {
+    let limits = &config.limits;
+    let fresh = Settings {
+        max_frame: limits.max_frame,
+        mailbox: limits.mailbox,
+        send_deadline: limits.send_deadline,
+        ping_interval: limits.ping_interval,
+        max_connections: limits.max_connections,
+        allowed_origins: config.allowed_origins.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        rate_handshakes: limits.rate_handshakes,
+        rate_failures: limits.rate_failures,
+        direct_price: config.direct_price.into(),
+        supabase: config.supabase.clone(),
+    };
+    let Some(before) = before else { return fresh };
+    Settings {
+        max_frame: before.max_frame,
+        send_deadline: before.send_deadline,
+        ping_interval: before.ping_interval,
+        supabase: Supabase {
+            supabase_upstream: before.supabase.supabase_upstream.clone(),
+            broadcast_limit: before.supabase.broadcast_limit,
+            ..fresh.supabase
+        },
+        ..fresh
     }
 }
 

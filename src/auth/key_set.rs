@@ -84,6 +84,15 @@ impl KeySet {
         Ok(set)
     }
 
+    /// Whether another one comes from the same place.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Place::Url { url, .. }, Place::Url { url: theirs, .. }) => url == theirs,
+            (Place::File(path), Place::File(theirs)) => path == theirs,
+            _ => false,
+        }
+    }
+
     /// Returns the keys; none when there never were any.
     pub(super) fn keys(&self) -> Option<Arc<[Key]>> {
         self.state.borrow().keys.clone()

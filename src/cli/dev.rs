@@ -40,6 +40,12 @@ pub(super) struct Args {
     database_port: u16,
 }
 
+impl Args {
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { mut config, folder, database_port } = args;
     let cluster = if config.database.url.is_empty() {
@@ -85,7 +91,7 @@ async fn serve(mut config: Config, folder: &Folder) -> anyhow::Result<()> {
     let (url, users) = (config.database.url.clone(), demo.users.clone());
     let token = config.admin_token.clone().unwrap_or_default();
     let ready = move |addresses: app::Addresses| announce(&addresses, &url, &token, &users);
-    Box::pin(app::run(config, Some(demo), lifecycle, ready)).await?;
+    Box::pin(app::run(config, Some(demo), lifecycle, None, ready)).await?;
     Ok(())
 }
 

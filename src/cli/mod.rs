@@ -1,22 +1,30 @@
 //! The command line: one file per command.
 
+mod bench;
 #[cfg(unix)]
 mod dev;
 mod doctor;
+mod logs;
+mod manual;
 mod migrate;
 mod place;
 mod serve;
+mod settings;
 mod tail;
 mod token;
 mod watch;
 
 use std::{
-    io::{ErrorKind, IsTerminal, Write},
+    io::{ErrorKind, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use clap::{Parser, Subcommand};
+
+use crate::config::Traces;
+use logs::Format;
+use settings::Source;
 
 /// Committed PostgreSQL rows on people's screens a millisecond later.
 #[derive(Debug, Parser)]
@@ -26,12 +34,16 @@ pub struct Cli {
     command: Command,
 
     /// What is logged: error, warn, info, debug, trace, or directives such as rowcast=debug,warn.
-    #[arg(long, env = "ROWCAST_LOG", default_value = "info", global = true)]
+    #[arg(long, env = "ROWCAST_LOG", default_value = "info", value_parser = logs::directives, global = true)]
     log: String,
 
     /// How logs are written, to standard error.
     #[arg(long, env = "ROWCAST_LOG_FORMAT", value_enum, default_value_t = Format::Text, global = true)]
     log_format: Format,
+
+    /// File of `NAME=value` lines, as in an environment; flags and the environment go before it, and a reload reads it again.
+    #[arg(long, env = "ROWCAST_ENV_FILE", global = true)]
+    env_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,60 +59,74 @@ enum Command {
     Doctor(Box<doctor::Args>),
     /// Make a token for a user, signed with the shared secret.
     Token(token::Args),
+    /// Measure how long a commit takes to reach clients of a running bridge.
+    Bench(bench::Args),
     /// Print changes as they commit.
     Tail(tail::Args),
     /// Put a table on the feed.
     Watch(watch::WatchArgs),
     /// Take a table off the feed.
     Unwatch(watch::UnwatchArgs),
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
+    /// Print what makes a shell complete these commands.
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page, or write those of all commands.
+    Man(manual::ManArgs),
 }
 
 /// Runs the command that the arguments name.
 #[expect(clippy::print_stderr, reason = "an error of a command is for its user")]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    log_to_stderr(&cli.log, cli.log_format);
+    let (cli, source) = Source::read();
+    let logs = match logs::start(&cli.log, cli.log_format, cli.command.traces()) {
+        Ok(logs) => logs,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let format = cli.log_format;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(Box::pin(run(cli.command))));
-    result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        .and_then(|runtime| runtime.block_on(Box::pin(run(cli.command, source))));
+    let code = result.unwrap_or_else(|error| {
+        match format {
+            Format::Text => eprintln!("error: {error:#}"),
+            Format::Json => tracing::error!("{error:#}"),
+        }
         ExitCode::FAILURE
-    })
+    });
+    drop(logs);
+    code
 }
 
-async fn run(command: Command) -> anyhow::Result<ExitCode> {
-    match command {
-        #[cfg(unix)]
-        Command::Dev(args) => dev::run(*args).await,
-        Command::Serve(args) => serve::run(*args).await,
-        Command::Migrate(args) => migrate::run(args).await,
-        Command::Doctor(args) => Box::pin(doctor::run(*args)).await,
-        Command::Token(args) => token::run(&args),
-        Command::Tail(args) => tail::run(args).await,
-        Command::Watch(args) => watch::watch(args).await,
-        Command::Unwatch(args) => watch::unwatch(args).await,
+impl Command {
+    /// Where traces go and the node's name, of a command that serves.
+    fn traces(&self) -> Option<(&Traces, &str)> {
+        let config = match self {
+            #[cfg(unix)]
+            Self::Dev(args) => args.config(),
+            Self::Serve(args) => args.config(),
+            _ => return None,
+        };
+        Some((&config.traces, &config.node))
     }
 }
 
-fn log_to_stderr(directives: &str, format: Format) {
-    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match format {
-        Format::Text => builder.with_target(false).init(),
-        Format::Json => builder.json().init(),
+async fn run(command: Command, source: Source) -> anyhow::Result<ExitCode> {
+    match command {
+        #[cfg(unix)]
+        Command::Dev(args) => dev::run(*args).await,
+        Command::Serve(args) => serve::run(*args, source).await,
+        Command::Migrate(args) => migrate::run(args).await,
+        Command::Doctor(args) => Box::pin(doctor::run(*args)).await,
+        Command::Token(args) => token::run(&args),
+        Command::Bench(args) => Box::pin(bench::run(args)).await,
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
+        Command::Tail(args) => tail::run(args).await,
+        Command::Watch(args) => watch::watch(args).await,
+        Command::Unwatch(args) => watch::unwatch(args).await,
     }
 }
 

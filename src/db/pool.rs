@@ -21,11 +21,13 @@ use tokio_postgres::{
     error::SqlState,
     types::{FromSqlOwned, ToSql},
 };
+use tracing::Instrument;
 
 use super::connect::{Connection, Failure, Target, drive};
 use crate::{
     error::{Error, Result},
     lifecycle::Lifecycle,
+    trace,
 };
 
 /// Parameters of a statement.
@@ -72,6 +74,15 @@ impl Pool {
 
     /// Runs a statement and returns its rows.
     pub async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
+        let span = trace::sql(sql);
+        let rows = self.run(sql, params).instrument(span.clone()).await;
+        if let Err(error) = &rows {
+            span.record("error.type", tracing::field::debug(error.kind));
+        }
+        rows
+    }
+
+    async fn run(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
         self.within_deadline(async {
             let mut last_try = false;
             loop {

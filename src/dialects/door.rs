@@ -1,6 +1,6 @@
 //! The door that every dialect's HTTP side has: who asks, from which page, how often, and the upgrade to a WebSocket.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -18,6 +18,8 @@ use crate::{
     session::{Services, SocketTransport, authenticate},
 };
 
+/// How the client reached a trusted proxy: `http` or `https`.
+pub const SCHEME: header::HeaderName = header::HeaderName::from_static("x-forwarded-proto");
 /// A request's body must be there within this.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -29,6 +31,24 @@ impl Received {
     /// Waits until the request has been read; for ever where nobody says so.
     pub async fn whole(&self) {
         self.0.notified().await;
+    }
+}
+
+/// Who asks, as the connection or a trusted proxy has it; a request without one was made by nobody outside.
+#[derive(Debug, Clone, Copy)]
+pub struct Client {
+    /// The client's own address.
+    pub address: IpAddr,
+    /// Milliseconds that its address has to wait, after too many handshakes or bad tokens.
+    pub wait: Option<u64>,
+}
+
+impl Client {
+    /// Refuses who asks too often.
+    pub fn may_ask(&self) -> Result<()> {
+        let Some(wait) = self.wait else { return Ok(()) };
+        let message = format!("Too many attempts from your address; try again in {wait} ms");
+        Err(Error::too_many(message, wait))
     }
 }
 
@@ -55,10 +75,11 @@ impl Ask {
 /// Reads a request whose body is at most `most` bytes; the errors are for the dialect to answer.
 pub fn ask(most: usize) -> impl Filter<Extract = (Result<Ask>,), Error = Rejection> + Clone {
     let query = warp::query::raw().or_else(|_| async { Ok::<_, Rejection>((String::new(),)) });
-    let received = warp::ext::optional::<Received>();
+    let received = warp::ext::optional::<Received>().and(warp::ext::optional::<Client>());
     let head = warp::method().and(warp::header::headers_cloned()).and(query);
     head.and(received).and(warp::body::stream()).then(
-        move |method, headers, query, received: Option<Received>, body| async move {
+        move |method, headers, query, received: Option<Received>, client: Option<Client>, body| async move {
+            client.map_or(Ok(()), |client| client.may_ask())?;
             let body = timeout(BODY_DEADLINE, read_body(body, most)).await.map_err(|_| {
                 Error::new(Kind::Timeout, "The request's body did not come in time")
             })??;
@@ -91,8 +112,6 @@ async fn read_body<B: Buf>(
 pub async fn claims(services: &Services, ask: &Ask) -> Result<Claims> {
     let presented = token::presented(&ask.headers, Some(&ask.query), Sources::USUAL);
     let origin = text(&ask.headers, header::ORIGIN);
-    let host = text(&ask.headers, header::HOST);
-    let same = |origin: &str| origin.split_once("://").map(|(_, host)| host) == host;
     if !may_connect(services, &ask.headers) {
         return Err(Error::forbidden(
             "This page's origin may not connect; see ROWCAST_ALLOWED_ORIGINS",
@@ -102,8 +121,9 @@ pub async fn claims(services: &Services, ask: &Ask) -> Result<Claims> {
     if by_cookie && ask.method != Method::GET && ask.method != Method::HEAD
         || by_cookie && is_upgrade(ask)
     {
-        let listed = |origin| services.settings.allowed_origins.iter().any(|one| one == origin);
-        if origin.is_some_and(|origin| !same(origin) && !listed(origin)) {
+        let settings = services.settings.now();
+        let listed = |origin| settings.allowed_origins.iter().any(|one| one == origin);
+        if origin.is_some_and(|origin| !is_own(&ask.headers, origin) && !listed(origin)) {
             return Err(Error::forbidden(
                 "A cookie from another origin's page is not accepted here",
             ));
@@ -115,9 +135,16 @@ pub async fn claims(services: &Services, ask: &Ask) -> Result<Claims> {
 /// Whether pages of the request's origin may connect; the bridge's own may.
 pub fn may_connect(services: &Services, headers: &HeaderMap) -> bool {
     let origin = text(headers, header::ORIGIN);
-    let host = text(headers, header::HOST);
-    let same = |origin: &str| origin.split_once("://").map(|(_, host)| host) == host;
-    services.settings.allows_origin(origin) || origin.is_some_and(same)
+    services.settings.now().allows_origin(origin)
+        || origin.is_some_and(|origin| is_own(headers, origin))
+}
+
+/// Whether an origin is that which the request was sent to. The scheme is known where a trusted proxy says it: others' word
+/// does not come so far.
+fn is_own(headers: &HeaderMap, origin: &str) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else { return false };
+    let proto = text(headers, SCHEME);
+    Some(host) == text(headers, header::HOST) && proto.is_none_or(|proto| proto == scheme)
 }
 
 /// Whether a request asks for a WebSocket.
@@ -139,7 +166,7 @@ pub fn upgrade<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    upgrade_for(services, ask, on_upgrade, services.settings.max_frame, then)
+    upgrade_for(services, ask, on_upgrade, services.settings.now().max_frame, then)
 }
 
 /// The same, for frames of at most `max_frame` bytes.
@@ -185,7 +212,7 @@ pub fn room(services: &Services) -> Result<()> {
             "The server is going away; try again in a moment",
         ));
     }
-    if services.lifecycle.sessions() >= services.settings.max_connections {
+    if services.lifecycle.sessions() >= services.settings.now().max_connections {
         return Err(Error::new(Kind::Unavailable, "The server is full; try again in a moment"));
     }
     Ok(())

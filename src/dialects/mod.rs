@@ -39,7 +39,8 @@ pub fn around<S: Clone>(
     services: &Services,
     routes: S,
 ) -> Result<EngineIoService<socketio::Handler, supabase::Gateway<S>>> {
-    let upstream = services.settings.supabase.supabase_upstream.as_deref();
+    let settings = services.settings.now();
+    let upstream = settings.supabase.supabase_upstream.as_deref();
     let routes = supabase::Gateway::new(upstream, routes)?;
     let doors = socketio::Doors { direct: direct::start, conversations: conversations::start };
     Ok(socketio::around(services, doors, routes))

@@ -2,11 +2,15 @@
 
 use std::{
     collections::HashSet,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    sync::Notify,
+    time::{Instant, MissedTickBehavior, interval},
+};
 use uuid::Uuid;
 
 use super::status::Status;
@@ -52,6 +56,8 @@ pub struct Keeper {
     pub name: String,
     /// How long the log is kept.
     pub retention: Duration,
+    /// Rung when publications are to be looked at now.
+    pub publications: Arc<Notify>,
 }
 
 impl Keeper {
@@ -72,6 +78,11 @@ impl Keeper {
         if let Err(error) = self.pool.execute("select rowcast.goodbye($1)", &[&self.node]).await {
             error.log("saying goodbye");
         }
+    }
+
+    /// Follows publications now, and not only in a while.
+    pub fn look_at_publications(&self) {
+        self.publications.notify_one();
     }
 
     async fn checkpoints(self) {
@@ -153,7 +164,10 @@ impl Keeper {
         let mut tick = every(PUBLICATIONS_EVERY);
         let mut known = HashSet::new();
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.publications.notified() => {}
+            }
             let rows = match self.pool.query(sql, &[]).await {
                 Ok(rows) => rows,
                 Err(error) => {

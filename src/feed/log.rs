@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream::Fuse};
 use postgres_types::ToSql;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::{Client, Row, RowStream, Statement};
+use tracing::Instrument;
 
 use super::origin;
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     hub::Delivery,
     metrics::{REPLAY_ROWS_TOTAL, REPLAY_SECONDS},
     topic::Topic,
+    trace::TRACE,
 };
 
 /// Changes pushed in one go.
@@ -217,7 +219,10 @@ pub async fn replay(
     topics: Option<&[Topic]>,
 ) -> Result<Page> {
     let began = Instant::now();
-    let page = timeout(PAGE_DEADLINE, page(pool, position, history, topics)).await;
+    let span =
+        tracing::info_span!(target: TRACE, "replay", rowcast.changes = tracing::field::Empty);
+    let reading = page(pool, position, history, topics).instrument(span.clone());
+    let page = timeout(PAGE_DEADLINE, reading).await;
     let page = page.unwrap_or_else(|elapsed| Err(Error::unavailable(elapsed)))?;
     // Asked after the read: what was pruned before it shows now.
     let pruned: Option<Xid> = pool.value(origin::PRUNED, &[]).await?;
@@ -225,6 +230,7 @@ pub async fn replay(
         return Err(Error::new(Kind::Conflict, "Changes since that cursor are no longer known"));
     }
     metrics::histogram!(REPLAY_SECONDS).record(began.elapsed());
+    span.record("rowcast.changes", page.deliveries.len());
     metrics::counter!(REPLAY_ROWS_TOTAL).increment(page.deliveries.len() as u64);
     Ok(page)
 }

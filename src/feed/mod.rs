@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Client;
+use tracing::{Instrument, Span};
 
 pub use keeper::Keeper;
 pub use log::{Page, replay};
@@ -32,6 +33,7 @@ use crate::{
         FEED_CHANGES_TOTAL, FEED_LAG, FEED_READS_TOTAL, GAP_FILL_ROWS_TOTAL,
         LISTENER_RECONNECTS_TOTAL, LISTENER_UP,
     },
+    trace::TRACE,
 };
 use bell::Bell;
 use pace::Pace;
@@ -105,7 +107,10 @@ impl Feed {
         loop {
             metrics::counter!(FEED_READS_TOTAL, "cause" => cause).increment(1);
             *unread += 1;
-            let read = self.read(&client, &statement, position, floor).await?;
+            let span = span_of_read(cause);
+            let reading = self.read(&client, &statement, position, floor);
+            let read = reading.instrument(span.clone()).await?;
+            span.record("rowcast.changes", read.changes);
             *unread = 0;
             if std::mem::take(&mut catching_up) && read.changes > 0 {
                 metrics::counter!(GAP_FILL_ROWS_TOTAL).increment(read.changes);
@@ -218,6 +223,20 @@ async fn prepare_session(client: &Client) -> Result<()> {
         )
         .await?;
     Ok(())
+}
+
+/// The span of a read that something asked for; those that only look are no news.
+fn span_of_read(cause: &'static str) -> Span {
+    if matches!(cause, "fallback" | "poll") {
+        return Span::none();
+    }
+    tracing::info_span!(
+        target: TRACE,
+        parent: None,
+        "feed read",
+        rowcast.cause = cause,
+        rowcast.changes = tracing::field::Empty,
+    )
 }
 
 /// Runs a step with a deadline.

@@ -1,5 +1,7 @@
 //! A token bucket of one client's own: so many a second, so many at once.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::config::Rate;
@@ -22,9 +24,20 @@ impl Bucket {
         self.take_at(Instant::now(), rate, count)
     }
 
-    fn take_at(&mut self, now: Instant, rate: Rate, count: f64) -> bool {
+    /// How long until there are `count` tokens; none when there are.
+    pub fn wait(&self, rate: Rate, count: f64) -> Option<Duration> {
+        let lacking = count - self.tokens_at(Instant::now(), rate);
+        (lacking > 0.0)
+            .then(|| Duration::from_secs_f64(lacking / f64::from(rate.per_second.max(1))))
+    }
+
+    fn tokens_at(&self, now: Instant, rate: Rate) -> f64 {
         let came = (now - self.filled).as_secs_f64() * f64::from(rate.per_second);
-        self.tokens = (self.tokens + came).min(rate.burst.into());
+        (self.tokens + came).min(rate.burst.into())
+    }
+
+    fn take_at(&mut self, now: Instant, rate: Rate, count: f64) -> bool {
+        self.tokens = self.tokens_at(now, rate);
         self.filled = now;
         let enough = self.tokens >= count;
         if enough {
@@ -41,8 +54,6 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

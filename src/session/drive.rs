@@ -88,8 +88,9 @@ pub async fn drive<P: Peer>(mut peer: P, mut transport: impl Transport) -> Reaso
 async fn converse<P: Peer>(peer: &mut P, transport: &mut impl Transport) -> Reason {
     let lifecycle = peer.services().lifecycle.clone();
     let entry = Arc::clone(peer.seat().entry());
-    let ping_interval = peer.services().settings.ping_interval;
-    let deadline = peer.services().settings.send_deadline;
+    let settings = peer.services().settings.now();
+    let (ping_interval, deadline) = (settings.ping_interval, settings.send_deadline);
+    drop(settings);
     let share = rand::random_range(0.0..1.0);
     let mut heard = Instant::now();
     let mut pinged = false;

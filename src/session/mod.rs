@@ -62,7 +62,7 @@ impl Session {
     pub async fn open(services: Services, claims: Claims) -> Result<Self> {
         let mut standing = services.chat.admit(&claims).await?;
         let own = own_topics(&standing, &claims);
-        let capacity = services.settings.mailbox;
+        let capacity = services.settings.now().mailbox;
         let mut follower = Follower::open(&services.hub, services.pool.clone(), capacity, &own)
             .ok_or_else(starting)?;
         if !follower.is_covered_by(&standing.asked) {

@@ -54,7 +54,9 @@ impl Parked {
         thread: Option<i64>,
     ) -> Result<Self> {
         let presence = services.hub.presence();
-        if services.lifecycle.sessions() + presence.parked() >= services.settings.max_connections {
+        if services.lifecycle.sessions() + presence.parked()
+            >= services.settings.now().max_connections
+        {
             return Err(Error::new(Kind::Unavailable, "The server is full; try again in a moment"));
         }
         let waiting = presence.park(standing.person());

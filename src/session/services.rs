@@ -1,10 +1,16 @@
 //! What a session and a dialect work with: handles, all cheap to clone.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{Limits, Permit, Register};
 use crate::{
-    auth::Verifier, chat::Chat, config::Supabase, db::Pool, hub::Hub, lifecycle::Lifecycle,
+    auth::Verifier,
+    chat::Chat,
+    config::{Network, Rate, Supabase},
+    db::Pool,
+    hub::Hub,
+    lifecycle::Lifecycle,
+    live::Live,
 };
 
 /// The parts of a running bridge that clients' sides need.
@@ -26,8 +32,8 @@ pub struct Services {
     pub limits: Limits,
     /// Who owns the tasks.
     pub lifecycle: Lifecycle,
-    /// Values from the settings.
-    pub settings: Arc<Settings>,
+    /// Values from the settings, which a reload replaces.
+    pub settings: Live<Settings>,
 }
 
 /// The settings that sessions read.
@@ -45,6 +51,12 @@ pub struct Settings {
     pub max_connections: usize,
     /// Browser origins let in; `*` for any.
     pub allowed_origins: Vec<String>,
+    /// Proxies that are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Handshakes of one address.
+    pub rate_handshakes: Option<Rate>,
+    /// Failed authentications of one address.
+    pub rate_failures: Option<Rate>,
     /// Credits that a message of the `direct` dialect costs.
     pub direct_price: i64,
     /// What the `supabase` dialect reads.

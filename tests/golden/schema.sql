@@ -1195,6 +1195,75 @@ $$;
 
 COMMENT ON FUNCTION chat.admit(sub text, jti text, issued_at timestamp with time zone) IS 'Lets the holder of a token in, with their threads as of `snapshot`; RC401 and RC403 say why not.';
 
+CREATE FUNCTION chat.bench_begin(name text, people integer, OUT thread bigint, OUT sender bigint, OUT users uuid[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into chat.threads (kind, name)
+    values ('group', bench_begin.name)
+    returning id into thread;
+
+    with made as (
+        insert into chat.users (username, full_name)
+        select bench_begin.name || '-' || n, bench_begin.name
+        from generate_series(1, bench_begin.people) n
+        returning id, uuid
+    )
+    select min(m.id), array_agg(m.uuid order by m.id)
+    into sender, users
+    from made m;
+
+    insert into chat.members (thread_id, user_id)
+    select thread, u.id
+    from chat.users u
+    where u.uuid = any(users);
+end
+$$;
+
+COMMENT ON FUNCTION chat.bench_begin(name text, people integer, OUT thread bigint, OUT sender bigint, OUT users uuid[]) IS 'Makes a thread of that name and as many people in it; the first of them speaks.';
+
+CREATE FUNCTION chat.bench_end(name text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    -- a little at a time: who writes meanwhile waits for nothing long
+    delete from chat.messages m
+    where m.id in (
+        select l.id
+        from chat.threads t
+        join chat.messages l on l.thread_id = t.id
+        where t.kind = 'group' and t.name = bench_end.name
+        limit 1000);
+    if found then
+        return false;
+    end if;
+
+    delete from chat.threads t
+    where t.kind = 'group' and t.name = bench_end.name;
+
+    delete from chat.users u
+    where u.full_name = bench_end.name and starts_with(u.username, bench_end.name || '-');
+    return true;
+end
+$$;
+
+COMMENT ON FUNCTION chat.bench_end(name text) IS 'Takes a part of what a benchmark wrote away; true when nothing is left.';
+
+CREATE FUNCTION chat.bench_left() RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select t.name
+    from chat.threads t
+    where t.kind = 'group'
+        and starts_with(t.name, 'rowcast bench ')
+        and t.created_at < now() - interval '1 hour';
+$$;
+
+COMMENT ON FUNCTION chat.bench_left() IS 'The benchmarks of over an hour ago that were killed before they could take away what they wrote.';
+
 CREATE FUNCTION chat.block(caller bigint, partner text, wanted boolean) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6019,6 +6088,21 @@ $$;
 
 COMMENT ON FUNCTION rowcast.prune(keep interval, batch integer) IS 'Deletes one batch of the log older than `keep`; 0: done, or another node is at it.';
 
+CREATE FUNCTION rowcast.reload() RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    -- through the log: each bridge hears of it once, one that polls too, and who may not write there may not ask
+    insert into rowcast.changes (topic, relation, op, ring)
+    values ('table:rowcast.reload', 'rowcast.reload', 'INSERT', true);
+
+    select count(*)
+    from rowcast.nodes n
+    where n.seen_at > clock_timestamp() - interval '15 seconds';
+$$;
+
+COMMENT ON FUNCTION rowcast.reload() IS 'Asks all bridges to read their settings and key files again, as SIGHUP asks one; tells how many are there to hear it.';
+
 CREATE FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) RETURNS TABLE(nth integer, seen integer[], state text, message text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7086,6 +7170,12 @@ REVOKE ALL ON FUNCTION chat._user_record(member chat.users) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.admit(sub text, jti text, issued_at timestamp with time zone) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION chat.bench_begin(name text, people integer, OUT thread bigint, OUT sender bigint, OUT users uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.bench_end(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.bench_left() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION chat.block(caller bigint, partner text, wanted boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.conversation(reader bigint, thread bigint) FROM PUBLIC;
@@ -7331,6 +7421,8 @@ REVOKE ALL ON FUNCTION rowcast.may_write(role text, sub text, claims text, chann
 REVOKE ALL ON FUNCTION rowcast.misfits() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.prune(keep interval, batch integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.reload() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
 

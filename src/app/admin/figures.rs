@@ -43,7 +43,7 @@ impl Console {
             "mode": mode,
             "reason": reason,
             "sessions": self.services.lifecycle.sessions(),
-            "max_connections": self.services.settings.max_connections,
+            "max_connections": self.services.settings.now().max_connections,
             "connections": figures.by(metrics::CONNECTIONS, "dialect"),
             "opened": figures.by(metrics::CONNECTIONS_TOTAL, "dialect"),
             "deliveries": figures.by(metrics::DELIVERIES_TOTAL, "dialect"),

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use tokio_postgres::Client;
 
-pub use self::mending::{discrepancies, forget_functions};
 use self::files::{Migration, functions, hash_of_all, migrations, text};
+pub use self::mending::{discrepancies, forget_functions};
 use super::{Pool, Target};
 use crate::{
     error::{Error, Kind, Result},

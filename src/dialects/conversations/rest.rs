@@ -25,7 +25,7 @@ const CSRF_HEADER: &str = "x-csrf-token";
 
 /// All endpoints.
 pub(super) fn routes(services: &Services) -> BoxedFilter<(Response,)> {
-    let most = services.settings.max_frame;
+    let most = services.settings.now().max_frame;
     let services = services.clone();
     let with = move || {
         let services = services.clone();

@@ -22,7 +22,7 @@ const HISTORY_LIMIT: (i32, i32) = (50, 200);
 
 /// All endpoints.
 pub(super) fn routes(services: &Services) -> BoxedFilter<(Response,)> {
-    let most = services.settings.max_frame;
+    let most = services.settings.now().max_frame;
     let services = services.clone();
     let with = move || {
         let services = services.clone();
@@ -87,7 +87,7 @@ async fn send(services: Services, ask: Result<Ask>) -> Result<Response> {
     let body = reading::object(&ask, false)?;
     let receiver = codec::id(&body, "receiver_id")?;
     let content = services.limits.content(&codec::content(&body)?)?;
-    let price = services.settings.direct_price;
+    let price = services.settings.now().direct_price;
     let sent = services.chat.direct_send(caller.user, &receiver, &content, price).await?;
     Ok(answer(StatusCode::CREATED, &sent))
 }

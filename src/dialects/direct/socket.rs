@@ -289,7 +289,7 @@ impl Direct {
             Request::Send { receiver, content } => {
                 session.take(Limited::Message)?;
                 let content = session.services.limits.content(&content)?;
-                let price = session.services.settings.direct_price;
+                let price = session.services.settings.now().direct_price;
                 let sent = chat.direct_send(me, &receiver, &content, price).await?;
                 let Sent { message_id } = sent.read().map_err(Error::internal)?;
                 self.sent.insert(message_id);

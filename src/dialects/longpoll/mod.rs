@@ -26,7 +26,7 @@ use crate::{
 
 /// The dialect's routes.
 pub fn routes(services: &Services) -> BoxedFilter<(Response,)> {
-    let most = services.settings.max_frame;
+    let most = services.settings.now().max_frame;
     let recounts = calls::recounts(services);
     let services = services.clone();
     warp::path!("api" / "messaging" / ..)

@@ -27,7 +27,7 @@ const NO_MESSAGE: i64 = -1;
 
 /// All endpoints but the event stream.
 pub(super) fn routes(services: &Services) -> BoxedFilter<(Response,)> {
-    let most = services.settings.max_frame;
+    let most = services.settings.now().max_frame;
     let services = services.clone();
     let with = move || {
         let services = services.clone();

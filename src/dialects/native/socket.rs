@@ -16,7 +16,7 @@ use super::{
 use crate::{
     chat::Event,
     dialects::door::{self, Ask},
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     session::{Change, Cursor, Dialect, Frame, Incoming, Limited, Services, Session, run},
     signal::{Signal, Status},
     topic::Topic,
@@ -34,8 +34,12 @@ pub(super) fn routes(services: &Services) -> BoxedFilter<(Response,)> {
         .and_then(move |on_upgrade, ask: Result<Ask>| {
             let services = services.clone();
             async move {
-                // Not a handshake: not ours, `/` may be somebody else's page.
-                let Ok(ask) = ask else { return Err(warp::reject::not_found()) };
+                let ask = match ask {
+                    Ok(ask) => ask,
+                    Err(error) if error.kind == Kind::TooMany => return Ok(rest::refusal(&error)),
+                    // Not a handshake: not ours, `/` may be somebody else's page.
+                    Err(_) => return Err(warp::reject::not_found()),
+                };
                 if !door::is_upgrade(&ask) {
                     return Err(warp::reject::not_found());
                 }

@@ -21,7 +21,7 @@ const LIMIT: (i32, i32) = (50, 200);
 
 /// All endpoints below `/api/chat/rooms` and `/api/chat/messages`.
 pub(super) fn routes(services: &Services) -> BoxedFilter<(Response,)> {
-    let most = services.settings.max_frame;
+    let most = services.settings.now().max_frame;
     let marks = poll::marks(services);
     let services = services.clone();
     let rooms = warp::path!("api" / "chat" / "rooms" / ..).map(|| "rooms");

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     auth::token::{Credential, Source, Sources, presented},
-    dialects::door::{self, Ask},
+    dialects::door::{self, Ask, Client},
     error::{Error, Result},
     session::{Gone, Limited, Reason, Services, Session, authenticate},
 };
@@ -154,6 +154,7 @@ async fn shown(
         query: query.to_owned(),
         body: bytes::Bytes::new(),
     };
+    parts.extensions.get::<Client>().map_or(Ok(()), Client::may_ask)?;
     if !door::may_connect(services, &ask.headers) {
         return Err(Error::forbidden(
             "This page's origin may not connect; see ROWCAST_ALLOWED_ORIGINS",

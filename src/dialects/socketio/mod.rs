@@ -80,7 +80,7 @@ pub(super) fn around<S: Clone>(
     doors: Doors,
     routes: S,
 ) -> EngineIoService<Handler, S> {
-    let settings = &services.settings;
+    let settings = services.settings.now();
     let config = EngineIoConfig::builder()
         .req_path(PATH)
         .ping_interval(settings.ping_interval)

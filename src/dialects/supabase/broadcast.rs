@@ -49,8 +49,8 @@ impl Channel {
     }
 
     fn say(&self, push: Push, desk: &mut Desk<'_>) -> Result<()> {
-        let settings = &desk.services.settings.supabase;
-        if !desk.messages.take(settings.rate_broadcasts, 1.0) {
+        let settings = desk.services.settings.now();
+        if !desk.messages.take(settings.supabase.rate_broadcasts, 1.0) {
             return Err(Error::too_many("too many broadcasts", 1_000));
         }
         let (event, said) = match push.payload {
@@ -61,7 +61,7 @@ impl Channel {
             },
             Payload::Bytes => return Err(Error::malformed("bytes without an event")),
         };
-        if said.size() > settings.broadcast_limit {
+        if said.size() > settings.supabase.broadcast_limit {
             return Err(Error::new(Kind::TooLarge, "too large a broadcast"));
         }
         metrics::counter!(BROADCASTS_TOTAL, "by" => "socket").increment(1);

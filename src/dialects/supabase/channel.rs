@@ -173,7 +173,7 @@ impl Channel {
             replayed: Vec::new(),
             since: services.hub.position().map(|(position, _)| position),
             entry: None,
-            calls: Bucket::new(services.settings.supabase.rate_presence),
+            calls: Bucket::new(services.settings.now().supabase.rate_presence),
             check_at: Instant::now(),
             over: None,
             broken: false,

@@ -75,7 +75,8 @@ impl Socket {
             desk!(self, out).end(before, "phx_close", "{}");
             self.forget(&name);
         }
-        let settings = &self.services.settings.supabase;
+        let settings = self.services.settings.now();
+        let settings = &settings.supabase;
         let may = self.joins.take(settings.rate_channel_joins, 1.0);
         let payload = match &push.payload {
             codec::Payload::Json(json) => json.get(),

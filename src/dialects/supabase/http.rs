@@ -31,7 +31,7 @@ const TOO_LARGE: &str = "Payload size exceeds tenant limit";
 /// Both path families.
 pub(super) fn routes(services: &Services) -> BoxedFilter<(Response,)> {
     let services = services.clone();
-    let most = services.settings.supabase.broadcast_limit + ENVELOPE;
+    let most = services.settings.now().supabase.broadcast_limit + ENVELOPE;
     warp::path!("realtime" / "v1" / "api" / "broadcast" / ..)
         .or(warp::path!("api" / "broadcast" / ..))
         .unify()
@@ -148,7 +148,8 @@ async fn batch(
 ) -> Result<(), Refused> {
     let batch: Batch = serde_json::from_slice(&ask.body)
         .map_err(|_| Refused::Errors(json!({ "messages": ["is invalid"] })))?;
-    let settings = &services.settings.supabase;
+    let settings = services.settings.now();
+    let settings = &settings.supabase;
     if batch.messages.len() > usize::try_from(settings.rate_broadcasts.burst).unwrap_or(usize::MAX)
     {
         let message = "Too many messages to broadcast, please reduce the batch size".to_owned();
@@ -241,7 +242,7 @@ async fn single(
         "application/octet-stream" => Said::Bytes(ask.body.clone()),
         _ => return Err(Refused::MediaType),
     };
-    if said.size() > services.settings.supabase.broadcast_limit {
+    if said.size() > services.settings.now().supabase.broadcast_limit {
         return Err(Refused::Errors(json!({ "payload": [TOO_LARGE] })));
     }
     let private = ask.parameter("private").as_deref() == Some("true");

@@ -42,7 +42,7 @@ impl Channel {
             self.wait_for(push);
             return Ok(());
         }
-        if !self.calls.take(desk.services.settings.supabase.rate_presence, 1.0) {
+        if !self.calls.take(desk.services.settings.now().supabase.rate_presence, 1.0) {
             desk.reply(&asked, false, TOO_MANY);
             return Err(Error::too_many("too many presence calls", 1_000));
         }

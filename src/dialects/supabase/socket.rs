@@ -69,7 +69,7 @@ async fn accept(services: Services, on_upgrade: Option<OnUpgrade>, ask: Ask) -> 
     };
     let bearer = verified.map_err(|denied| denied.at_the_door())?;
     let headers = as_policies_see(&ask);
-    let max_frame = services.settings.supabase.broadcast_limit + ENVELOPE;
+    let max_frame = services.settings.now().supabase.broadcast_limit + ENVELOPE;
     let socket = Socket::open(services.clone(), version, bearer, headers)?;
     door::upgrade_for(&services, &ask, on_upgrade, max_frame, move |transport| async move {
         drive(socket, transport).await;
@@ -120,12 +120,12 @@ impl Socket {
         bearer: Bearer,
         headers: Arc<str>,
     ) -> Result<Self> {
-        let capacity = services.settings.mailbox;
-        let follower = Follower::open(&services.hub, services.pool.clone(), capacity, &[]);
+        let settings = services.settings.now();
+        let follower = Follower::open(&services.hub, services.pool.clone(), settings.mailbox, &[]);
         let follower = follower.ok_or_else(starting)?;
         let (sub, role) = (bearer.claims.sub.clone(), bearer.claims.role.clone());
         let who = Who { user: String::new(), sub, role };
-        let settings = &services.settings.supabase;
+        let settings = &settings.supabase;
         let (joins, messages) =
             (Bucket::new(settings.rate_channel_joins), Bucket::new(settings.rate_broadcasts));
         let now = Instant::now();

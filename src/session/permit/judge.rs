@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::{
     call::{Answer, Call, Found, Trouble},
@@ -18,6 +19,7 @@ use crate::{
     db::Pool,
     error::{Error, Kind, Result},
     metrics::{PERMIT_QUESTIONS_TOTAL, PERMIT_SECONDS},
+    trace::TRACE,
 };
 
 /// Statements at a time; a table has all but one of them at most.
@@ -63,7 +65,13 @@ impl Judge {
         loop {
             let mut taken = self.queue.take().await;
             let questions = std::mem::take(&mut taken.questions);
-            self.answer(&taken.group, questions).await;
+            let span = tracing::info_span!(
+                target: TRACE,
+                parent: None,
+                "permit batch",
+                rowcast.questions = questions.len(),
+            );
+            self.answer(&taken.group, questions).instrument(span).await;
         }
     }
 

@@ -45,7 +45,7 @@ impl Channel {
         let who = Subject::new(claims);
         let rights = match is_private {
             true => services.permit.may_read(&who, name, "{}", true).await?,
-            false if services.settings.supabase.private_only => Rights::default(),
+            false if services.settings.now().supabase.private_only => Rights::default(),
             false => Rights { broadcast: true, presence: true },
         };
         let (hub, pool) = (&services.hub, services.pool.clone());

@@ -52,7 +52,7 @@ impl Source {
             hub: services.hub.clone(),
             pool: services.pool.clone(),
             permit: services.permit.clone(),
-            mailbox: services.settings.mailbox,
+            mailbox: services.settings.now().mailbox,
         }
     }
 }

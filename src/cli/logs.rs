@@ -1,0 +1,170 @@
+//! Logs, to standard error: for people or a JSON object a line, by a filter that a reload replaces. And traces, where they are wanted.
+
+use std::{io::IsTerminal, panic, sync::OnceLock, time::Duration};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry_otlp::{Protocol, WithExportConfig};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{Sampler, SdkTracerProvider},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    reload,
+    util::SubscriberInitExt,
+};
+
+use crate::{config::Traces, trace::TRACE};
+
+/// One call of the collector.
+const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
+/// What has not reached the collector by then, after everything has ended, does not.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The filter of now.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Flushes traces when it goes.
+pub(super) struct Logs(Option<SdkTracerProvider>);
+
+/// Parses what is logged.
+pub(super) fn directives(text: &str) -> Result<String, String> {
+    let good = EnvFilter::try_new(text).map(|_| text.to_owned());
+    good.map_err(|error| {
+        format!("{error}; write a level, or directives such as rowcast=debug,warn")
+    })
+}
+
+/// Begins to log and to trace. Not to be called on a runtime's thread: the exporter has a client that blocks.
+pub(super) fn start(
+    directives: &str,
+    format: Format,
+    traces: Option<(&Traces, &str)>,
+) -> anyhow::Result<Logs> {
+    let (filter, handle) = reload::Layer::new(filter(directives));
+    // Spans are the collector's: in the log they would stand before every line.
+    let filter = filter.and(filter_fn(|about| about.target() != TRACE));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(format == Format::Text && std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    let lines = match format {
+        Format::Text => lines.with_target(false).boxed(),
+        Format::Json => lines.json().with_current_span(false).with_span_list(false).boxed(),
+    };
+    let provider = match traces {
+        Some((traces, node)) => provider(traces, node)?,
+        None => None,
+    };
+    let spans = provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("rowcast"))
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(filter_fn(|about| about.target() == TRACE))
+    });
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).init();
+    let _ = FILTER.set(handle);
+    if format == Format::Json {
+        panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("no words"));
+        }));
+    }
+    Ok(Logs(provider))
+}
+
+/// Logs by other directives from here on.
+pub(super) fn change(directives: &str) {
+    if let Some(handle) = FILTER.get()
+        && let Err(error) = handle.reload(filter(directives))
+    {
+        tracing::error!(%error, "the log's filter stays: {error}");
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        if let Some(provider) = &self.0
+            && let Err(error) = provider.shutdown_with_timeout(FLUSH_DEADLINE)
+        {
+            tracing::warn!(%error, "the last traces did not reach the collector: {error}");
+        }
+    }
+}
+
+fn filter(directives: &str) -> EnvFilter {
+    EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+/// Sends spans in batches, from a thread and a bounded queue of its own: what does not fit is dropped, and nobody waits.
+fn provider(traces: &Traces, node: &str) -> anyhow::Result<Option<SdkTracerProvider>> {
+    let endpoint = traces.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty());
+    let Some(endpoint) = endpoint else { return Ok(None) };
+    let base = endpoint.trim_end_matches('/');
+    let url =
+        if base.ends_with("/v1/traces") { base.to_owned() } else { format!("{base}/v1/traces") };
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(url)
+        .with_timeout(EXPORT_DEADLINE)
+        .build()
+        .context("--otlp-endpoint is no collector's URL, such as http://127.0.0.1:4318")?;
+    let about = Resource::builder()
+        .with_service_name("rowcast")
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
+        .with_attribute(KeyValue::new("rowcast.node", node.to_owned()))
+        .build();
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(traces.trace_ratio)));
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(about)
+        .with_sampler(sampler)
+        .build();
+    Ok(Some(provider))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHILD: &str = "ROWCAST_TEST_OF_PANICS";
+
+    /// A process of its own, for its log is the process's.
+    #[test]
+    fn a_panic_is_a_json_object_too() {
+        if std::env::var_os(CHILD).is_some() {
+            let _logs = start("info", Format::Json, None).expect("logs");
+            let panicking = std::thread::spawn(|| panic!("on\npurpose"));
+            assert!(panicking.join().is_err());
+            return;
+        }
+        let this = std::env::current_exe().expect("this program");
+        let name = "cli::logs::tests::a_panic_is_a_json_object_too";
+        let args = ["--exact", name, "--nocapture"];
+        let child = std::process::Command::new(this).args(args).env(CHILD, "1").output();
+        let child = child.expect("a process");
+        assert!(child.status.success());
+        let text = String::from_utf8(child.stderr).expect("text");
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["level"], "ERROR");
+        assert_eq!(lines[0]["fields"]["message"], "panicked: on\npurpose");
+        assert!(lines[0]["fields"]["place"].as_str().expect("a place").contains("logs.rs"));
+    }
+}
