@@ -232,3 +232,49 @@ async fn columns_and_rights_that_change_show_at_once_or_soon() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_looked_up_by_a_column_of_another_type_by_now_is_not_missed() {
+    const ROOMS: &str =
+        "create table public.rooms (id int primary key, day date, room int, name text)";
+    let ground = Ground::new(&format!("{ROOMS}; select rowcast.watch('public.rooms')")).await;
+    let mut channels = Vec::new();
+    for filter in ["room=eq.1", "day=eq.2026-01-02", "name=eq.ada"] {
+        let asked =
+            json!([{ "event": "*", "schema": "public", "table": "rooms", "filter": filter }]);
+        channels.push(ground.join(server(), asked, json!({})).await);
+    }
+    let insert = |id: u8| {
+        format!(
+            "insert into public.rooms values ({id}, '2026-01-02', '1', 'ada'), (-{id}, '2026-01-03', '2', 'bob');"
+        )
+    };
+    let mut id = 0;
+    for alter in [
+        "",
+        "room type numeric(10, 2), alter day type timestamp, alter name type char(5)",
+        "room type text using room::int::text, alter day type timestamptz, alter name type varchar",
+        "room type int using room::int, alter day type date, alter name type text",
+    ] {
+        // Before and after it in one go: of what a type was when the row was written, too, nothing is missed.
+        let alter = if alter.is_empty() {
+            String::new()
+        } else {
+            format!("alter table public.rooms alter {alter};")
+        };
+        ground.sql(&format!("{}{alter}{}", insert(id + 1), insert(id + 2))).await;
+        for channel in &mut channels {
+            for wanted in [id + 1, id + 2] {
+                assert_eq!(channel.brief().await[2]["id"], json!(wanted), "{alter}");
+            }
+        }
+        id += 2;
+        // Committed one after the other, the second when nobody may have looked again yet.
+        ground.sql("alter table public.rooms alter name type varchar(9)").await;
+        ground.sql(&insert(id + 1)).await;
+        for channel in &mut channels {
+            assert_eq!(channel.brief().await[2]["id"], json!(id + 1));
+        }
+        id += 1;
+    }
+}
