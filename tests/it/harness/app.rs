@@ -75,14 +75,14 @@ impl App {
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
         let database = Database::new().await;
         database.client().await.batch_execute(PEOPLE).await.expect("people");
-        let url = database.url();
-        let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", &url];
-        arguments.extend(["--jwt-secret", SECRET, "--grace=3s"]);
-        arguments.extend(flags);
-        let config = Flags::parse_from(arguments).config;
-        let running = app::start(config, None, Lifecycle::new()).await.expect("a start");
+        let running = bridge(&database, flags).await;
         let addresses = running.addresses;
         Self { database, addresses, running: Some(running), http: reqwest::Client::new() }
+    }
+
+    /// Another bridge over the same database.
+    pub(crate) async fn beside(&self) -> app::Running {
+        bridge(&self.database, &[]).await
     }
 
     /// Where clients connect to.
@@ -173,6 +173,16 @@ impl App {
             running.stop().await;
         }
     }
+}
+
+/// Starts a bridge over a database.
+async fn bridge(database: &Database, flags: &[&str]) -> app::Running {
+    let url = database.url();
+    let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", &url];
+    arguments.extend(["--jwt-secret", SECRET, "--grace=3s"]);
+    arguments.extend(flags);
+    let config = Flags::parse_from(arguments).config;
+    app::start(config, None, Lifecycle::new()).await.expect("a start")
 }
 
 /// A token of a person, good for an hour.

@@ -126,3 +126,18 @@ async fn what_is_refused_is_refused_at_once_and_holds_nobody_up() {
     assert!(answers.contains(&json!(["realtime:four", "ok"])), "{answers:?}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_gone() {
+    let app = App::start_with(&["--ping-interval=300ms"]).await;
+    let key = token_of("anon");
+    let presence = |key: &str| json!({ "presence": { "key": key, "enabled": true } });
+    let mut watcher = Phoenix::joined(&app, &key, "a", presence("watcher")).await;
+    assert_eq!(watcher.next().await[3], "presence_state");
+    let mut silent = Phoenix::joined(&app, &key, "a", presence("silent")).await;
+    silent.push("a", "presence", json!({ "event": "track", "payload": {} })).await;
+    assert!(watcher.next().await[4]["joins"]["silent"].is_object());
+    // It reads no more, and so answers nothing; who reads is there however long it says nothing.
+    assert!(watcher.next().await[4]["leaves"]["silent"].is_object());
+    watcher.nothing_more().await;
+}

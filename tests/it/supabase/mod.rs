@@ -3,6 +3,7 @@
 mod client;
 mod door;
 mod ends;
+mod guide;
 mod http;
 mod legacy;
 mod private;

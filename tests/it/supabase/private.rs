@@ -211,10 +211,10 @@ async fn a_persisted_broadcast_is_told_once_and_given_again() {
     late.nothing_more().await;
 
     // Whoever may say it may not always have it stored; in public channels nobody may.
-    let mut guest = Phoenix::joined(&app, &member("2"), "room:2", private(acked.clone())).await;
-    guest.send(user_push("room:2", "e", r#"{"persist":true}"#, true, b"{}")).await;
+    let mut guest = Phoenix::joined(&app, &member("2"), "room:1", private(acked.clone())).await;
+    guest.send(user_push("room:1", "e", r#"{"persist":true}"#, true, b"{}")).await;
     assert_eq!(reply(guest.next().await)["status"], "error");
-    guest.send(user_push("room:2", "e", r#"{"persist":{"ttl":-1}}"#, true, b"{}")).await;
+    guest.send(user_push("room:1", "e", r#"{"persist":{"ttl":-1}}"#, true, b"{}")).await;
     let error = reply(guest.next().await)["response"]["error"].clone();
     assert_eq!(error, "`persist` is true or {ttl: seconds}");
     let mut public = Phoenix::joined(&app, &member("1"), "room:1", acked).await;
