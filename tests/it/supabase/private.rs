@@ -217,6 +217,9 @@ async fn a_persisted_broadcast_is_told_once_and_given_again() {
     guest.send(user_push("room:1", "e", r#"{"persist":{"ttl":-1}}"#, true, b"{}")).await;
     let error = reply(guest.next().await)["response"]["error"].clone();
     assert_eq!(error, "`persist` is true or {ttl: seconds}");
+    guest.send(user_push("room:1", "e", r#"{"persist":true}"#, true, br#"["\u0000"]"#)).await;
+    let error = reply(guest.next().await)["response"]["error"].clone();
+    assert_eq!(error, "The message could not be stored");
     let mut public = Phoenix::joined(&app, &member("1"), "room:1", acked).await;
     public.send(user_push("room:1", "e", r#"{"persist":true}"#, true, b"{}")).await;
     let error = reply(public.next().await)["response"]["error"].clone();
