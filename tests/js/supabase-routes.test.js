@@ -49,6 +49,8 @@ const SUPABASE = `
     select coalesce(nullif(current_setting('request.jwt.claim.sub', true), ''),
       (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'))::uuid $$;
   create function auth.role() returns text language sql stable as $$ select 'theirs' $$;
+  create function auth.jwt() returns jsonb language sql stable as $$
+    select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
   grant usage on schema auth to anon, authenticated, service_role;
   create schema realtime;
   grant usage on schema realtime to anon, authenticated, service_role;
@@ -60,6 +62,8 @@ const SUPABASE = `
       'messages_' || to_char(now() at time zone 'utc', 'YYYY_MM_DD'), (now() at time zone 'utc')::date - 1, (now() at time zone 'utc')::date + 2);
   end $$;
   alter table realtime.messages enable row level security;
+  grant usage on schema auth, realtime to hosted;
+  grant all on realtime.messages to hosted;
   grant select, insert, update on realtime.messages to anon, authenticated, service_role;
   create policy rooms on realtime.messages to authenticated using (true) with check (true);
   create function realtime.topic() returns text language sql stable as $$ select nullif(current_setting('realtime.topic', true), '') $$;
@@ -74,7 +78,7 @@ const STANDING = `
     p.proowner::regrole::text as owner, obj_description(p.oid, 'pg_proc') as says
   from pg_proc p where p.pronamespace in (select oid from pg_namespace where nspname in ('auth', 'realtime'))
   union all
-  select 'relation', c.oid::regclass::text, c.relkind || c.relrowsecurity::text || (
+  select 'relation', c.oid::regclass::text, c.relkind::text || c.relrowsecurity || (
       select string_agg(a.attname || format_type(a.atttypid, a.atttypmod) || a.attnotnull, ',' order by a.attnum)
       from pg_attribute a where a.attrelid = c.oid), c.relacl::text, c.relowner::regrole::text, obj_description(c.oid, 'pg_class')
   from pg_class c where c.relnamespace in (select oid from pg_namespace where nspname in ('auth', 'realtime'))
@@ -111,8 +115,9 @@ class Installed {
     const env = { PATH: path, HOME: process.env.HOME, ...values, ROWCAST_PORT: port, ROWCAST_ADMIN_PORT: admin, ...settings };
     const lines = commands.split("\n").filter((line) => line.startsWith("rowcast "));
     for (const line of lines.slice(0, -1)) {
-      const { stdout } = await promisify(execFile)("bash", ["-c", line], { env });
-      installed.output += stdout;
+      const ran = await promisify(execFile)("bash", ["-c", line], { env }).catch((error) => error);
+      assert.ok(!(ran instanceof Error), `${line}: ${ran.stdout}${ran.stderr}`);
+      installed.output += ran.stdout;
     }
     assert.equal(lines.at(-1), "rowcast serve");
     installed.process = spawn("bash", ["-c", `exec ${lines.at(-1)}`], { env, stdio: ["ignore", "ignore", "pipe"] });
@@ -138,10 +143,10 @@ class Installed {
 }
 
 /** Subscribes to a table and a room, and gathers what comes. */
-async function follow(supabase, { private: isPrivate = false } = {}) {
+async function follow(supabase, { private: isPrivate = false, table = "todos" } = {}) {
   const [inbox, states] = [new Inbox(), new Inbox()];
   const channel = supabase.channel("room:1", { config: { private: isPrivate, broadcast: { self: true, ack: true } } });
-  channel.on("postgres_changes", { event: "*", schema: "public", table: "todos" }, (change) => inbox.put(change));
+  channel.on("postgres_changes", { event: "*", schema: "public", table }, (change) => inbox.put(change));
   channel.on("broadcast", { event: "*" }, (message) => inbox.put(message));
   channel.on("system", {}, (message) => states.put(message));
   channel.subscribe((state, error) => states.put({ state, error }));
@@ -160,25 +165,30 @@ describe("the guide from Supabase", { timeout: 240_000 }, () => {
   });
 
   after(async () => {
-    for (const client of clients) {
-      await client.removeAllChannels();
-      client.auth.stopAutoRefresh();
-    }
+    for (const client of clients) await client.removeAllChannels();
     for (const end of ends) await end();
     await Promise.all(pools.map((pool) => pool.end()));
     await rowcast?.stop();
   });
 
-  /** A database of its own, after some SQL. */
-  async function database(name, sql) {
-    await rowcast.sql(`create database ${name} template template0`);
-    const url = new URL(rowcast.database);
-    url.pathname = `/${name}`;
-    const pool = new pg.Pool({ connectionString: url.href, max: 1 });
+  function pool(url) {
+    const pool = new pg.Pool({ connectionString: url, max: 1 });
     pool.on("error", () => {});
     pools.push(pool);
-    await pool.query(sql);
-    return { url: url.href, sql: async (text) => (await pool.query(text)).rows };
+    return async (text) => (await pool.query(text)).rows;
+  }
+
+  /** A database of its own that belongs to an ordinary role, after what a superuser and then that role did in it. */
+  async function database(name, theirs, ours) {
+    const make = pool(await rowcast.superuser());
+    await make(`create role ${name} login bypassrls password 'x' in role anon, authenticated, service_role`);
+    await make(`create database ${name} owner ${name} template template0`);
+    const url = new URL(await rowcast.superuser(name));
+    await pool(url.href)(`grant all on schema public to ${name};${theirs}`);
+    [url.username, url.password] = [name, "x"];
+    const sql = pool(url.href);
+    await sql(ours);
+    return { url: url.href, sql };
   }
 
   function listen(server) {
@@ -203,8 +213,8 @@ describe("the guide from Supabase", { timeout: 240_000 }, () => {
   }
 
   test("self-hosted: the gateway's route for Realtime leads here, and nothing else changes", async () => {
-    await rowcast.sql(`create table public.todos (id int primary key, owner uuid, task text);
-      grant select on public.todos to anon; select rowcast.watch('public.todos')`);
+    await rowcast.sql(`create table public.errands (id int primary key, owner uuid, task text);
+      grant select on public.errands to anon; select rowcast.watch('public.errands')`);
     const bridge = new URL(rowcast.http);
     // As Kong does it: the path is the service's own, and the opaque key is swapped for a token.
     const inside = (path) => path.replace("/realtime/v1/websocket", "/socket/websocket").replace("/realtime/v1/api", "/api");
@@ -227,19 +237,19 @@ describe("the guide from Supabase", { timeout: 240_000 }, () => {
       for (const end of [socket, upstream]) end.on("error", () => socket.destroy() || upstream.destroy());
     });
     const client = supabase(await listen(gateway), "sb_publishable_of_the_gateway");
-    const { channel, inbox } = await follow(client);
-    await rowcast.sql("insert into public.todos values (1, null, 'milk')");
+    const { channel, inbox } = await follow(client, { table: "errands" });
+    await rowcast.sql("insert into public.errands values (1, null, 'milk')");
     await inbox.find(({ new: row }) => row?.task === "milk");
     assert.equal(await channel.send({ type: "broadcast", event: "said", payload: {} }), "ok");
     await inbox.find(({ event }) => event === "said");
     assert.deepEqual(await channel.httpSend("posted", { n: 1 }), { success: true });
     await inbox.find(({ event }) => event === "posted");
-    const { data } = await client.from("todos").select();
+    const { data } = await client.from("errands").select();
     assert.deepEqual(data, { service: "rest" });
   });
 
   test("hosted: one URL changes, people log in as before, and what is Supabase's stays as it is", async () => {
-    const theirs = await database("hosted", SUPABASE + APPLICATION);
+    const theirs = await database("hosted", SUPABASE, APPLICATION);
     const before = await theirs.sql(STANDING);
     assert.ok(before.length > 10);
     const asked = new Inbox();
@@ -257,6 +267,7 @@ describe("the guide from Supabase", { timeout: 240_000 }, () => {
 
     const world = { createClient, PUBLISHABLE_KEY: KEYS.publishable };
     const client = await byTheGuide("createClient(", bridge.http, world);
+    ends.push(() => client.auth.stopAutoRefresh());
     assert.equal(client.auth.storageKey, "sb-PROJECT-auth-token");
     const { error } = await client.auth.signInWithPassword({ email: "ada@example.com", password: "x" });
     assert.equal(error, null);
@@ -285,7 +296,7 @@ describe("the guide from Supabase", { timeout: 240_000 }, () => {
   });
 
   test("database only: any PostgreSQL, and the guide's commands", async () => {
-    const plain = await database("plain", "create table public.todos (id int primary key, owner uuid, task text)");
+    const plain = await database("plain", "", "create table public.todos (id int primary key, owner uuid, task text)");
     await plain.sql("create publication supabase_realtime for table public.todos");
     const bridge = await Installed.over(plain.url);
     ends.push(() => bridge.stop());
