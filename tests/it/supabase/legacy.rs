@@ -2,13 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::client::token_of;
+use super::client::{TODOS, token_of};
 use crate::harness::app::{App, Socket};
-
-const TODOS: &str = "
-    create table public.todos (id int primary key, task text, tags char(3));
-    grant select on public.todos to anon;
-    select rowcast.watch('public.todos')";
 
 async fn old(app: &App) -> Socket {
     let path = format!("/realtime/v1/websocket?apikey={}&eventsPerSecond=10", token_of("anon"));
