@@ -118,9 +118,19 @@ impl Json {
         std::str::from_utf8(&text).is_ok().then_some(Self(text))
     }
 
+    /// Takes over text that was put together of such.
+    pub fn of_text(text: String) -> Self {
+        Self(text.into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("null")
+    }
+
+    /// Where the text lies, and how long it is: clones have one place.
+    pub fn place(&self) -> (*const u8, usize) {
+        (self.0.as_ptr(), self.0.len())
     }
 
     /// The text, without a copy.

@@ -125,6 +125,14 @@ pub struct Supabase {
     #[arg(long, env = "ROWCAST_CHANNELS_PER_SOCKET", default_value_t = 100)]
     pub channels_per_socket: usize,
 
+    /// Time after which a socket without channels is closed.
+    #[arg(long, env = "ROWCAST_CHANNEL_IDLE", default_value = "10m", value_parser = duration)]
+    pub channel_idle: Duration,
+
+    /// How often it is asked again what a private channel's bearer may do; a fresh token is asked about at once.
+    #[arg(long, env = "ROWCAST_RIGHTS_RECHECK", default_value = "5m", value_parser = duration)]
+    pub rights_recheck: Duration,
+
     /// Largest broadcast, in bytes of its payload.
     #[arg(long, env = "ROWCAST_BROADCAST_LIMIT", default_value_t = 3_000_000)]
     pub broadcast_limit: usize,

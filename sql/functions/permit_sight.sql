@@ -226,6 +226,8 @@ declare
     list int[];
     places tid[];
     asked tid[];
+    -- the row at each place asked for; null where two rows are at one, being one row at two times
+    rows_at jsonb;
     found tid[];
     was text;
     %2$s
@@ -274,6 +276,11 @@ begin
             last := lists[subject];
             list := wanted[firsts[last]:firsts[last + 1] - 1];
             asked := case when by_place then array(select places[w.n] from unnest(list) w (n)) end;
+            rows_at := (
+                select case when count(*) = count(distinct w.place) then jsonb_object_agg(w.place::text, list[w.n]) end
+                from unnest(asked) with ordinality w (place, n)
+                where w.place is not null
+            );
         end if;
         begin
             was := set_config('request.jwt.claim.sub', subs[subject], true);
@@ -296,7 +303,9 @@ begin
                 ) f;
             end if;
             was := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-            if found is not null then
+            if found is not null and rows_at is not null then
+                seen := array(select (rows_at ->> f.place::text)::int from unnest(found) f (place));
+            elsif found is not null then
                 seen := array(
                     select list[w.n]
                     from unnest(asked) with ordinality w (place, n)

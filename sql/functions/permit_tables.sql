@@ -31,10 +31,14 @@ $$;
 comment on function rowcast._type(oid) is
     'A type without its domains: oid, name, kind (typtype), category (typcategory), and the element of an array.';
 
+-- an older version's answers less
+drop function if exists rowcast.tables_of(text, text, text, text);
+
 create or replace function rowcast.tables_of(role text, schema_name text, table_name text, only_relation text)
 returns table (
     relation text,
     topic text,
+    shape text,
     schema text,
     name text,
     watch int,
@@ -55,6 +59,7 @@ begin
     return query
     select w.name,
         w.topic,
+        coalesce(rowcast.shapes(array[w.topic]) ->> w.topic, ''),
         n.nspname::text,
         c.relname::text,
         w.id,
@@ -98,3 +103,28 @@ $$;
 
 comment on function rowcast.tables_of(text, text, text, text) is
     'Watched tables as a role may see them; null for any schema, table or relation (its name in the log).';
+
+create or replace function rowcast.shapes(topics text[])
+returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(jsonb_object_agg(s.topic, s.shape), '{}')
+    from (
+        select w.topic,
+            md5(string_agg(
+                concat_ws(' ', a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation), ','
+                order by a.attrelid, a.attnum)) as shape
+        from rowcast.watches w
+        join pg_attribute a
+            on a.attrelid = w.relation
+            and a.attnum > 0
+            and not a.attisdropped
+        where w.topic = any (topics)
+        group by w.topic
+    ) s;
+$$;
+
+comment on function rowcast.shapes(text[]) is
+    'Of topics, an object: a word for what the columns of their tables are, which is another one when they are.';

@@ -63,6 +63,9 @@ begin
         execute format('drop table realtime.%I', old.relname);
         changed := changed + 1;
     end loop;
+    -- as late as the last partition that may have its message
+    delete from rowcast.message_ends e
+    where e.ends_at < now() - keep - interval '1 day';
     return changed;
 exception when lock_not_available then
     return 0;

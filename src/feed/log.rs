@@ -3,7 +3,7 @@
 //! `xid >= xmax(S) or xid = any(xip(S))` names what a snapshot S does not see; the statement's own snapshot, read in the
 //! same statement, says how far that goes. No lock, no waiting for open transactions, nothing skipped or repeated.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::Fuse};
 use postgres_types::ToSql;
@@ -36,12 +36,14 @@ const PAGE_BYTES: usize = 8 * 1024 * 1024;
 const PAGE_DEADLINE: Duration = Duration::from_secs(30);
 
 macro_rules! lacking {
-    ($topics:literal, $limit:literal) => {
+    ($shapes:literal, $topics:literal, $limit:literal) => {
         concat!(
             "
     select now.snapshot, now.at, c.late, c.id, c.xid, c.at, c.topic, c.relation, c.op,
-           c.key, c.record, c.old_record, c.link
-    from (select pg_current_snapshot() as snapshot, clock_timestamp() as at) as now
+           c.key, c.record, c.old_record, c.link, now.shapes
+    from (select pg_current_snapshot() as snapshot, clock_timestamp() as at, ",
+            $shapes,
+            " as shapes) as now
     left join lateral (
         select *
         from (
@@ -65,24 +67,28 @@ macro_rules! lacking {
 }
 
 /// All that a position lacks: `$1` xmax, `$2` xip, `$3` floor, `$4` at; of the batch that it is in `$5` the snapshot,
-/// `$6` the last id had, `$7` at. `late` is what that batch does not have.
-pub(super) const READ: &str = lacking!("", "");
+/// `$6` the last id had, `$7` at. `late` is what that batch does not have. Of topics (`$8`) also what their tables' columns
+/// are, in the same snapshot: no row of other columns is without them.
+pub(super) const READ: &str =
+    lacking!("case when cardinality($8::text[]) > 0 then rowcast.shapes($8) end", "", "");
 /// The same, a page (`$8`) at a time.
-const REPLAY_ALL: &str = lacking!("", "limit $8");
+const REPLAY_ALL: &str = lacking!("null::jsonb", "", "limit $8");
 /// The same for topics (`$9`).
-const REPLAY: &str = lacking!("and l.topic = any($9)", "limit $8");
+const REPLAY: &str = lacking!("null::jsonb", "and l.topic = any($9)", "limit $8");
 
-/// Starts a read on the feed's own connection.
+/// Starts a read on the feed's own connection; of `looked_up` it tells the shapes, too.
 pub(super) async fn lacking(
     client: &Client,
     statement: &Statement,
     position: &Position,
     floor: u64,
+    looked_up: &[Topic],
 ) -> Result<RowStream> {
+    let looked_up: Vec<&str> = looked_up.iter().map(Topic::as_str).collect();
     let base = &position.base;
     let xip: Vec<Xid> = base.snapshot.xip().iter().map(|&xid| Xid(xid)).collect();
     let (upto, last_id, upto_at) = partial(position);
-    let params: [&(dyn ToSql + Sync); 7] = [
+    let params: [&(dyn ToSql + Sync); 8] = [
         &Xid(base.snapshot.xmax()),
         &xip,
         &Xid(floor),
@@ -90,6 +96,7 @@ pub(super) async fn lacking(
         &upto,
         &last_id,
         &upto_at,
+        &looked_up,
     ];
     Ok(client.query_raw(statement, params).await?)
 }
@@ -137,6 +144,7 @@ pub(super) struct Reading {
     rows: Pin<Box<Fuse<RowStream>>>,
     batch: Option<Arc<Batch>>,
     upto: Option<Mark>,
+    shapes: Option<Json>,
     held_back: Option<(Arc<Batch>, Arc<Delivery>)>,
 }
 
@@ -148,8 +156,14 @@ impl Reading {
             rows: Box::pin(rows.fuse()),
             batch: None,
             upto: None,
+            shapes: None,
             held_back: None,
         }
+    }
+
+    /// What the columns are of the topics that were asked about, once; it comes with the first chunk.
+    pub(super) fn shapes(&mut self) -> Result<Option<HashMap<String, String>>> {
+        self.shapes.take().map(|shapes| shapes.read()).transpose().map_err(Error::internal)
     }
 
     /// The next changes, all of one batch; none when the read is over.
@@ -184,6 +198,7 @@ impl Reading {
         if self.upto.is_none() {
             let (snapshot, Micros(at)): (Snapshot, Micros) = (row.try_get(0)?, row.try_get(1)?);
             self.upto = Some(Mark { snapshot, at });
+            self.shapes = row.try_get(13)?;
         }
         let Some(late) = row.try_get::<_, Option<bool>>(2)? else { return Ok(None) };
         let Some(upto) = self.upto.clone() else { return Ok(None) };

@@ -174,11 +174,16 @@ impl Feed {
         let Some((_, history)) = self.hub.position() else {
             return Err(Error::internal("reading before the hub has a position"));
         };
-        let rows = within(READ_DEADLINE, log::lacking(client, statement, &position, floor)).await?;
+        let looked_up = self.hub.looked_up();
+        let reading = log::lacking(client, statement, &position, floor, &looked_up);
+        let rows = within(READ_DEADLINE, reading).await?;
         let mut reading = log::Reading::new(position, history, rows);
         let mut changes = 0;
         while let Some(chunk) = within(READ_DEADLINE, reading.chunk()).await? {
             changes += chunk.deliveries.len() as u64;
+            if let Some(shapes) = reading.shapes()? {
+                self.hub.shaped(&shapes);
+            }
             self.hub.publish(&chunk.batch, &chunk.deliveries);
             if let Some(last) = chunk.deliveries.last() {
                 let lag = status::age_seconds(last.change.at, chunk.batch.upto.at);

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use crate::change::{Batch, Change};
+use crate::change::{Batch, Change, Json};
 
 /// A change with the batch that it came in.
 pub struct Delivery {
@@ -14,19 +14,31 @@ pub struct Delivery {
     /// Its batch.
     pub batch: Arc<Batch>,
     cursor: OnceLock<String>,
+    row: OnceLock<Json>,
     frames: Mutex<Vec<(&'static str, Arc<dyn Any + Send + Sync>)>>,
 }
 
 impl Delivery {
     /// Wraps a change of a batch.
     pub fn new(change: Change, batch: Arc<Batch>) -> Self {
-        Self { change, batch, cursor: OnceLock::new(), frames: Mutex::default() }
+        Self {
+            change,
+            batch,
+            cursor: OnceLock::new(),
+            row: OnceLock::new(),
+            frames: Mutex::default(),
+        }
     }
 
     /// The cursor of a client that was live when the batch began and has had it up to this change.
     pub fn cursor(&self) -> &str {
         self.cursor
             .get_or_init(|| self.batch.position_after(self.change.id).encode(self.batch.history))
+    }
+
+    /// What the database is asked about the row by, made once: it is asked for every subscriber.
+    pub fn row(&self, make: impl FnOnce(&Change) -> String) -> &Json {
+        self.row.get_or_init(|| Json::of_text(make(&self.change)))
     }
 
     /// What a dialect made of this change, made once: `dialect` names the dialect and with it the type.

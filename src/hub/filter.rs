@@ -1,7 +1,8 @@
 //! What a mailbox wants of a topic: all of it, or the changes of rows in which a column has a value.
 //!
 //! Such wishes are indexed by column and value, so that a change costs what its own values match and not what all
-//! mailboxes wish for. Values are compared as JSON text: only types that have one canonical text are to be indexed.
+//! mailboxes wish for. Values are compared as JSON text: only types that have one canonical text are to be indexed. When
+//! the columns are others than those that the wishes were made for, each mailbox gets every change until it wishes anew.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,8 +21,14 @@ use crate::change::Change;
 pub enum Wanted {
     /// Every one.
     All,
-    /// Those whose row, as it is now or as it was, meets one of these.
-    Rows(Vec<Equals>),
+    /// Those whose row, as it is now or as it was, meets one of `rows`; `shape` is the word for the topic's columns that
+    /// they were made for.
+    Rows {
+        /// What is looked for.
+        rows: Vec<Equals>,
+        /// As `rowcast.shapes()` has it.
+        shape: Arc<str>,
+    },
 }
 
 /// A column and the JSON text of its value as the log has it.
@@ -40,6 +47,8 @@ type Mailboxes = HashMap<u64, Arc<Shared>>;
 pub(super) struct Index {
     columns: HashMap<Arc<str>, HashMap<Arc<str>, Mailboxes>>,
     wishes: HashMap<u64, Vec<Equals>>,
+    /// Those whose wishes are of other columns.
+    outdated: Mailboxes,
 }
 
 impl Index {
@@ -47,9 +56,19 @@ impl Index {
         self.wishes.is_empty()
     }
 
-    /// Sets what a mailbox wants, instead of what it wanted before.
-    pub(super) fn set(&mut self, mailbox: &Arc<Shared>, rows: &[Equals]) {
+    /// The columns are others than those of all wishes.
+    pub(super) fn outdate(&mut self) {
+        let wishing = self.columns.values().flat_map(HashMap::values).flatten();
+        let wishing: Mailboxes = wishing.map(|(id, of)| (*id, Arc::clone(of))).collect();
+        self.outdated.extend(wishing);
+    }
+
+    /// Sets what a mailbox wants, instead of what it wanted before; it may be outdated already.
+    pub(super) fn set(&mut self, mailbox: &Arc<Shared>, rows: &[Equals], outdated: bool) {
         self.remove(mailbox.id);
+        if outdated {
+            self.outdated.insert(mailbox.id, Arc::clone(mailbox));
+        }
         for one in rows {
             let values = self.columns.entry(Arc::clone(&one.column)).or_default();
             let mailboxes = values.entry(Arc::clone(&one.value)).or_default();
@@ -59,6 +78,7 @@ impl Index {
     }
 
     pub(super) fn remove(&mut self, mailbox: u64) {
+        self.outdated.remove(&mailbox);
         for one in self.wishes.remove(&mailbox).unwrap_or_default() {
             let Some(values) = self.columns.get_mut(&one.column) else { continue };
             if let Some(mailboxes) = values.get_mut(&one.value) {
@@ -76,6 +96,9 @@ impl Index {
     /// Calls for each mailbox that wants a change, once.
     pub(super) fn each(&self, change: &Change, mut tell: impl FnMut(&Arc<Shared>)) {
         let mut found: Vec<&Mailboxes> = Vec::new();
+        if !self.outdated.is_empty() {
+            found.push(&self.outdated);
+        }
         for row in [&change.record, &change.old_record].into_iter().flatten() {
             let looked = serde_json::Deserializer::from_str(row.as_str())
                 .deserialize_map(Lookup { index: self, found: &mut found });

@@ -12,13 +12,17 @@ mod routes;
 mod typing;
 mod window;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 pub use delivery::Delivery;
 pub use filter::{Equals, Wanted};
 pub use mailbox::{Item, Mailbox, Taken};
 pub use presence::{LINGERS, Presence, Present, Touched, Waiting};
 pub use roster::{Entry, Roster};
+use tokio::time::Instant;
 pub use typing::{Typing, Typist};
 pub use window::{Look, Window};
 
@@ -54,6 +58,8 @@ struct State {
     routes: Routes,
     /// Where the feed stands, with the history it stands in; none before its first read.
     position: Option<(Position, HistoryId)>,
+    /// When it was last heard that columns are others than wishes were made for.
+    altered: Option<Instant>,
     next_mailbox: u64,
     published: u64,
 }
@@ -142,6 +148,27 @@ impl Hub {
     /// Says that a batch has been pushed whole.
     pub fn finish(&self, batch: &Batch) {
         self.state().position = Some((Position::at(batch.upto.clone()), batch.history));
+    }
+
+    /// Topics of which somebody wants some rows only: what their columns are has to be told before their changes.
+    pub fn looked_up(&self) -> Vec<Topic> {
+        self.state().routes.looked_up()
+    }
+
+    /// Says what the columns of topics are. Who wishes for rows by columns that are others now gets every change of the
+    /// topic until it wishes anew.
+    pub fn shaped(&self, shapes: &HashMap<String, String>) {
+        let mut state = self.state();
+        for (topic, shape) in shapes {
+            if state.routes.shaped(topic, shape) {
+                state.altered = Some(Instant::now());
+            }
+        }
+    }
+
+    /// When it was last heard that columns are others: what was asked of the database before may be outdated.
+    pub fn altered(&self) -> Option<Instant> {
+        self.state().altered
     }
 
     /// Says something to whoever listens to one of the topics, once each.

@@ -12,6 +12,10 @@ use crate::{change::Link, cursor::Position, signal::Signal, topic::Topic};
 #[derive(Default)]
 pub(super) struct Routes {
     holders: HashMap<Topic, Holders>,
+    /// Those of which somebody wants some rows only.
+    looked_up: HashSet<Topic>,
+    /// What their columns are, as far as it was heard.
+    shapes: HashMap<Topic, Arc<str>>,
     held: HashMap<u64, HashSet<Topic>>,
 }
 
@@ -81,6 +85,22 @@ impl Routes {
         to.extend(from.remove_entry(&mailbox));
     }
 
+    /// Topics of which somebody wants some rows only.
+    pub(super) fn looked_up(&self) -> Vec<Topic> {
+        self.looked_up.iter().cloned().collect()
+    }
+
+    /// Takes note of what a topic's columns are; whether wishes are outdated by that.
+    pub(super) fn shaped(&mut self, topic: &str, shape: &str) -> bool {
+        let Ok(topic) = Topic::parse(topic) else { return false };
+        let known = self.shapes.insert(topic.clone(), shape.into());
+        if known.is_some_and(|known| *known == *shape) {
+            return false;
+        }
+        let some = self.holders.get_mut(&topic).and_then(|holders| holders.some.as_mut());
+        some.map(|some| some.outdate()).is_some()
+    }
+
     /// Adds a holder of all or of some rows, or changes what it wants.
     pub(super) fn want(&mut self, mailbox: &Arc<Shared>, topic: &Topic, wanted: &Wanted) {
         self.remove(mailbox.id, topic);
@@ -88,10 +108,13 @@ impl Routes {
             Wanted::All => {
                 self.add(mailbox, topic);
             }
-            Wanted::Rows(rows) => {
+            Wanted::Rows { rows, shape } => {
+                let known = self.shapes.entry(topic.clone()).or_insert_with(|| Arc::clone(shape));
+                let outdated = *known != *shape;
                 self.held.entry(mailbox.id).or_default().insert(topic.clone());
                 let holders = self.holders.entry(topic.clone()).or_default();
-                holders.some.get_or_insert_default().set(mailbox, rows);
+                holders.some.get_or_insert_default().set(mailbox, rows, outdated);
+                self.looked_up.insert(topic.clone());
             }
         }
     }
@@ -177,6 +200,7 @@ impl Routes {
                 some.remove(mailbox);
                 if some.is_empty() {
                     holders.some = None;
+                    self.looked_up.remove(topic);
                 }
             }
             if holders.whole().next().is_none() && holders.some.is_none() {

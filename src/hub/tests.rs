@@ -42,9 +42,14 @@ fn row(id: i64, record: &str, old_record: &str) -> Arc<Delivery> {
 
 /// Wants rows of the table in which one of these columns has one of these values.
 fn rows(mailbox: &Mailbox, values: &[(&str, &str)]) {
+    rows_of(mailbox, "a", values);
+}
+
+fn rows_of(mailbox: &Mailbox, shape: &str, values: &[(&str, &str)]) {
     let equals =
         |&(column, value): &(&str, &str)| Equals { column: column.into(), value: value.into() };
-    let wanted = Wanted::Rows(values.iter().map(equals).collect());
+    let rows = values.iter().map(equals).collect();
+    let wanted = Wanted::Rows { rows, shape: shape.into() };
     mailbox.want(&[(Topic::parse("table:public.todos").expect("legal"), wanted)]);
 }
 
@@ -284,6 +289,37 @@ async fn what_a_mailbox_wants_can_be_changed_and_given_up() {
     assert_eq!(ids(&mailbox).await, [2, 3, 6]);
     drop(mailbox);
     assert_eq!(hub.state().routes.topics(), 0);
+}
+
+#[tokio::test]
+async fn who_wishes_by_columns_that_are_others_by_now_gets_all_until_it_wishes_anew() {
+    let hub = Hub::new();
+    let (one, two) = (hub.open(10), hub.open(10));
+    let topic = &topics(&["table:public.todos"])[0];
+    let push = |id| hub.publish(&batch(), &[row(id, r#"{"room_id": 2}"#, "")]);
+    let shaped = |shape: &str| hub.shaped(&[(topic.to_string(), shape.to_owned())].into());
+    assert!(hub.looked_up().is_empty());
+    rows(&one, &[("room_id", "1")]);
+    rows(&two, &[("room_id", "1")]);
+    assert_eq!(hub.looked_up(), std::slice::from_ref(topic));
+    push(1);
+    shaped("a");
+    push(2);
+    assert_eq!(hub.altered(), None);
+    shaped("b");
+    assert!(hub.altered().is_some());
+    push(3);
+    // A wish that was made before it was heard; then one made after it.
+    rows(&one, &[("room_id", "1")]);
+    push(4);
+    rows_of(&one, "b", &[("room_id", "1")]);
+    push(5);
+    // One that knows more than was heard.
+    rows_of(&one, "c", &[("room_id", "1")]);
+    push(6);
+    assert_eq!((ids(&one).await, ids(&two).await), (vec![3, 4, 6], vec![3, 4, 5, 6]));
+    drop((one, two));
+    assert!(hub.looked_up().is_empty());
 }
 
 #[tokio::test]

@@ -5314,6 +5314,8 @@ declare
     list int[];
     places tid[];
     asked tid[];
+    -- the row at each place asked for; null where two rows are at one, being one row at two times
+    rows_at jsonb;
     found tid[];
     was text;
     %2$s
@@ -5362,6 +5364,11 @@ begin
             last := lists[subject];
             list := wanted[firsts[last]:firsts[last + 1] - 1];
             asked := case when by_place then array(select places[w.n] from unnest(list) w (n)) end;
+            rows_at := (
+                select case when count(*) = count(distinct w.place) then jsonb_object_agg(w.place::text, list[w.n]) end
+                from unnest(asked) with ordinality w (place, n)
+                where w.place is not null
+            );
         end if;
         begin
             was := set_config('request.jwt.claim.sub', subs[subject], true);
@@ -5384,7 +5391,9 @@ begin
                 ) f;
             end if;
             was := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-            if found is not null then
+            if found is not null and rows_at is not null then
+                seen := array(select (rows_at ->> f.place::text)::int from unnest(found) f (place));
+            elsif found is not null then
                 seen := array(
                     select list[w.n]
                     from unnest(asked) with ordinality w (place, n)
@@ -5825,6 +5834,33 @@ $$;
 
 COMMENT ON FUNCTION rowcast.install_realtime() IS 'Makes what is missing for the supabase dialect; returns a sentence for all that it may not make.';
 
+CREATE FUNCTION rowcast.keep_broadcast(role text, sub text, claims text, channel text, headers text, id uuid, event text, payload text, bytes bytea, seconds bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    commits text := current_setting('synchronous_commit');
+begin
+    -- the reference's name for this right
+    if not rowcast.may_write(role, sub, claims, channel, headers, 'persistence') then
+        return false;
+    end if;
+    -- it was a probe until here
+    perform set_config('synchronous_commit', commits, true);
+    perform set_config('rowcast.probe', 'off', true);
+    perform set_config('realtime.topic', channel, true);
+    insert into realtime.messages (id, topic, event, payload, binary_payload, private, extension)
+    values (id, channel, event, payload::jsonb, bytes, true, 'broadcast');
+    if seconds is not null then
+        insert into rowcast.message_ends (id, ends_at)
+        values (id, now() + make_interval(secs => seconds));
+    end if;
+    return true;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.keep_broadcast(role text, sub text, claims text, channel text, headers text, id uuid, event text, payload text, bytes bytea, seconds bigint) IS 'Stores a broadcast to a private channel where the subject may write `persistence` there; false where it may not.';
+
 CREATE FUNCTION rowcast.keep_messages(keep interval) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5860,6 +5896,9 @@ begin
         execute format('drop table realtime.%I', old.relname);
         changed := changed + 1;
     end loop;
+    -- as late as the last partition that may have its message
+    delete from rowcast.message_ends e
+    where e.ends_at < now() - keep - interval '1 day';
     return changed;
 exception when lock_not_available then
     return 0;
@@ -6167,6 +6206,28 @@ $_$;
 
 COMMENT ON FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) IS 'Which rows (numbers from 1 in `rows`, each {key, record}) each subject sees now. Subject n asks for list lists[n]; list l is wanted[firsts[l] .. firsts[l + 1] - 1].';
 
+CREATE FUNCTION rowcast.shapes(topics text[]) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(jsonb_object_agg(s.topic, s.shape), '{}')
+    from (
+        select w.topic,
+            md5(string_agg(
+                concat_ws(' ', a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation), ','
+                order by a.attrelid, a.attnum)) as shape
+        from rowcast.watches w
+        join pg_attribute a
+            on a.attrelid = w.relation
+            and a.attnum > 0
+            and not a.attisdropped
+        where w.topic = any (topics)
+        group by w.topic
+    ) s;
+$$;
+
+COMMENT ON FUNCTION rowcast.shapes(topics text[]) IS 'Of topics, an object: a word for what the columns of their tables are, which is another one when they are.';
+
 CREATE FUNCTION rowcast.sync_publication(name text DEFAULT 'supabase_realtime'::text) RETURNS TABLE(relation text, done text, problem text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6261,7 +6322,7 @@ $$;
 
 COMMENT ON FUNCTION rowcast.sync_publications() IS 'Synchronises every publication that was taken over; the bridge calls it regularly.';
 
-CREATE FUNCTION rowcast.tables_of(role text, schema_name text, table_name text, only_relation text) RETURNS TABLE(relation text, topic text, schema text, name text, watch integer, full_identity boolean, row_security boolean, is_whole boolean, columns jsonb)
+CREATE FUNCTION rowcast.tables_of(role text, schema_name text, table_name text, only_relation text) RETURNS TABLE(relation text, topic text, shape text, schema text, name text, watch integer, full_identity boolean, row_security boolean, is_whole boolean, columns jsonb)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -6274,6 +6335,7 @@ begin
     return query
     select w.name,
         w.topic,
+        coalesce(rowcast.shapes(array[w.topic]) ->> w.topic, ''),
         n.nspname::text,
         c.relname::text,
         w.id,
@@ -6760,6 +6822,17 @@ CREATE VIEW rowcast.lag AS
 
 COMMENT ON VIEW rowcast.lag IS 'One row: the extent of the log, its newest checkpoint, what holds back pruning, what went wrong lately.';
 
+CREATE TABLE rowcast.message_ends (
+    id uuid NOT NULL,
+    ends_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE rowcast.message_ends IS 'Rows of realtime.messages that were stored with a time to live: no replay has them after that.';
+
+COMMENT ON COLUMN rowcast.message_ends.id IS 'The id of the message.';
+
+COMMENT ON COLUMN rowcast.message_ends.ends_at IS 'From when on no replay has it.';
+
 CREATE TABLE rowcast.migrations (
     version integer NOT NULL,
     name text NOT NULL,
@@ -6889,8 +6962,13 @@ ALTER TABLE ONLY rowcast.checkpoints
 ALTER TABLE ONLY rowcast.failures
     ADD CONSTRAINT failures_pkey PRIMARY KEY (id);
 
+<<<<<<< HEAD
 ALTER TABLE ONLY rowcast.installed
     ADD CONSTRAINT installed_pkey PRIMARY KEY (signature);
+=======
+ALTER TABLE ONLY rowcast.message_ends
+    ADD CONSTRAINT message_ends_pkey PRIMARY KEY (id);
+>>>>>>> supabase
 
 ALTER TABLE ONLY rowcast.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);
@@ -6946,6 +7024,8 @@ CREATE INDEX revoked_tokens_user ON chat.revoked_tokens USING btree (user_id);
 CREATE INDEX changes_topic_xid ON rowcast.changes USING btree (topic, xid);
 
 CREATE INDEX failures_at ON rowcast.failures USING btree (at);
+
+CREATE INDEX message_ends_ends_at ON rowcast.message_ends USING btree (ends_at);
 
 CREATE TRIGGER _100_rowcast_clear BEFORE DELETE ON chat.threads FOR EACH ROW EXECUTE FUNCTION chat._clear_thread();
 
@@ -7410,6 +7490,8 @@ REVOKE ALL ON FUNCTION rowcast.history() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.install_realtime() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION rowcast.keep_broadcast(role text, sub text, claims text, channel text, headers text, id uuid, event text, payload text, bytes bytea, seconds bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast.keep_messages(keep interval) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.matches(watch integer, unused text, rows jsonb, columns text[], operators text[], compared_with text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
@@ -7427,6 +7509,8 @@ REVOKE ALL ON FUNCTION rowcast.reload() FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast.saw(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.sees(watch integer, role text, rows jsonb, subs text[], claims text[], unused text[], lists integer[], firsts integer[], wanted integer[], budget integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.shapes(topics text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.sync_publication(name text) FROM PUBLIC;
 

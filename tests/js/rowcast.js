@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -71,6 +71,14 @@ export class Rowcast {
   async sql(text, ...values) {
     const { rows } = await this.#pool.query(text, values);
     return rows;
+  }
+
+  /** Where the superuser of its Postgres makes databases and roles. */
+  async superuser(database = "postgres") {
+    const url = new URL(this.database);
+    [url.username, url.password] = ["postgres", (await readFile(join(this.#folder, "superuser-password"), "utf8")).trim()];
+    url.pathname = `/${database}`;
+    return url.href;
   }
 
   /** Inserts a message as any service would and returns its uuid. */

@@ -34,7 +34,7 @@ impl Channel {
             }
         }
         let asked = push.asked();
-        self.say(push, desk).inspect_err(|error| {
+        let said = self.say(push, desk).inspect_err(|error| {
             let response = match error.kind {
                 Kind::TooLarge => r#"{"error":"payload_size_exceeded"}"#,
                 Kind::TooMany => r#"{"error":"Too many messages per second"}"#,
@@ -42,32 +42,38 @@ impl Channel {
             };
             desk.reply(&asked, false, response);
         })?;
-        if self.join.ack {
+        if said && self.join.ack {
             desk.reply(&asked, true, "{}");
         }
         Ok(())
     }
 
-    fn say(&self, push: Push, desk: &mut Desk<'_>) -> Result<()> {
+    /// Says it, or has it stored: false, and it is answered when it is.
+    fn say(&mut self, push: Push, desk: &mut Desk<'_>) -> Result<bool> {
         let settings = desk.services.settings.now();
-        if !desk.messages.take(settings.supabase.rate_broadcasts, 1.0) {
+        let settings = &settings.supabase;
+        if !desk.messages.take(settings.rate_broadcasts, 1.0) {
             return Err(Error::too_many("too many broadcasts", 1_000));
         }
+        let asked = push.asked();
         let (event, said) = match push.payload {
             Payload::Json(json) => (String::new(), Said::Message(json.get().to_owned())),
+            Payload::User(user) if let Some(persist) = user.persist => {
+                within(user.payload.size(), settings.broadcast_limit)?;
+                self.persist(asked, user, persist, desk);
+                return Ok(false);
+            }
             Payload::User(user) => match user.payload {
                 UserPayload::Json(json) => (user.event, Said::Json(json.get().to_owned())),
                 UserPayload::Bytes(bytes) => (user.event, Said::Bytes(bytes)),
             },
             Payload::Bytes => return Err(Error::malformed("bytes without an event")),
         };
-        if said.size() > settings.supabase.broadcast_limit {
-            return Err(Error::new(Kind::TooLarge, "too large a broadcast"));
-        }
+        within(said.size(), settings.broadcast_limit)?;
         metrics::counter!(BROADCASTS_TOTAL, "by" => "socket").increment(1);
         let from = Some(self.member);
         say(&desk.services.hub, &self.place, event, said, String::new(), from);
-        Ok(())
+        Ok(true)
     }
 
     /// Asks whether the bearer may write.
@@ -96,6 +102,13 @@ impl Channel {
             Extension::Presence => &mut self.rights.be,
         }
     }
+}
+
+fn within(size: usize, limit: usize) -> Result<()> {
+    if size > limit {
+        return Err(Error::new(Kind::TooLarge, "too large a broadcast"));
+    }
+    Ok(())
 }
 
 /// Says something to everybody in a channel.

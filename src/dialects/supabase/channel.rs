@@ -1,6 +1,6 @@
 //! A channel: one topic joined on one socket, with what its bearer may do there.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -53,8 +53,10 @@ pub(super) struct Channel {
     pub(super) entry: Option<Entry>,
     /// Its presence calls.
     pub(super) calls: Bucket,
-    /// When its token is looked at again.
+    /// When its token is looked at again…
     pub(super) check_at: Instant,
+    /// …and how long that takes at most.
+    pub(super) recheck: Duration,
     /// Why it is over.
     pub(super) over: Option<String>,
     /// What it has lasts no longer, and the client is to join again.
@@ -175,6 +177,7 @@ impl Channel {
             entry: None,
             calls: Bucket::new(services.settings.now().supabase.rate_presence),
             check_at: Instant::now(),
+            recheck: services.settings.now().supabase.rights_recheck,
             over: None,
             broken: false,
             renewed: None,

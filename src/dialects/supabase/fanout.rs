@@ -10,7 +10,7 @@ use super::{
     codec::{self, Push},
     join::Join,
     joining,
-    socket::{IDLE, PREFIX, Socket},
+    socket::{PREFIX, Socket},
     stored::{Stored, stored},
     work::{Done, What},
 };
@@ -125,7 +125,7 @@ impl Socket {
         }
         if self.channels.is_empty() {
             self.idle = Instant::now();
-            self.due = self.idle + IDLE;
+            self.due = self.idle + self.services.settings.now().supabase.channel_idle;
         }
     }
 
@@ -148,6 +148,7 @@ impl Socket {
             }
             What::Renewed(renewed) => channel.renewed(renewed, &mut desk),
             What::Allowed(extension, may) => channel.allowed(extension, may, &mut desk),
+            What::Kept(asked, id, kept) => channel.kept(&asked, id, kept, &mut desk),
             What::Sees(may) => channel.sees(may, &mut desk),
             What::Checked => channel.go_on(&mut desk),
             What::Stands => {}
@@ -241,7 +242,7 @@ impl Socket {
     pub(super) fn check(&mut self, out: &mut Vec<Frame>) -> Option<Reason> {
         let now = Instant::now();
         if self.channels.is_empty() {
-            self.due = self.idle + IDLE;
+            self.due = self.idle + self.services.settings.now().supabase.channel_idle;
             return (self.due <= now).then_some(Reason::NoChannel);
         }
         let names: Vec<String> = self.channels.keys().cloned().collect();
@@ -256,7 +257,9 @@ impl Socket {
             self.end_if_over(&name, out);
         }
         let joined = self.channels.values().filter(|channel| channel.joined);
-        self.due = joined.map(|channel| channel.check_at).min().unwrap_or(now + IDLE);
+        // Those whose join is under way are looked at when it is answered.
+        let idle = now + self.services.settings.now().supabase.channel_idle;
+        self.due = joined.map(|channel| channel.check_at).min().unwrap_or(idle);
         None
     }
 

@@ -12,6 +12,7 @@ use super::{
     bearer::{self, Bearer},
     broadcast::say,
     codec,
+    persist::{self, Persist},
     private::{self, Extension},
     socket::as_policies_see,
 };
@@ -246,12 +247,27 @@ async fn single(
         return Err(Refused::Errors(json!({ "payload": [TOO_LARGE] })));
     }
     let private = ask.parameter("private").as_deref() == Some("true");
+    let (persist, ttl) = (ask.parameter("persist"), ask.parameter("persist[ttl]"));
+    let persist = Persist::of_query(persist.as_deref(), ttl.as_deref());
+    let wrong = match persist {
+        Some(Persist::Odd) => Some("is invalid"),
+        Some(Persist::For(_)) if !private => Some("is for private channels"),
+        _ => None,
+    };
+    if let Some(wrong) = wrong {
+        return Err(Refused::Errors(json!({ "persist": [wrong] })));
+    }
     let channel =
         place(private, name).ok_or_else(|| Refused::Errors(json!({ "topic": ["is invalid"] })))?;
     if private && !private::write(services, bearer, name, headers, Extension::Broadcast).await? {
         return Err(unauthorized(StatusCode::FORBIDDEN));
     }
     metrics::counter!(BROADCASTS_TOTAL, "by" => "http").increment(1);
+    if let Some(Persist::For(seconds)) = persist {
+        let kept =
+            persist::keep(services, bearer, (name, headers), Uuid::new_v4(), event, &said, seconds);
+        return if kept.await? { Ok(()) } else { Err(unauthorized(StatusCode::FORBIDDEN)) };
+    }
     say(&services.hub, &channel, event.to_owned(), said, String::new(), None);
     Ok(())
 }

@@ -21,9 +21,10 @@ const NEWEST: &str = "
     select id, event, payload, binary_payload
     from (
         select id, event, payload::text, binary_payload, inserted_at, ctid as place
-        from realtime.messages
+        from realtime.messages as m
         where topic = $1 and extension = 'broadcast' and private
             and inserted_at >= to_timestamp($2::bigint / 1000.0) at time zone 'UTC'
+            and not exists (select from rowcast.message_ends as e where e.id = m.id and e.ends_at <= now())
         order by inserted_at desc, ctid desc
         limit $3
     ) as newest

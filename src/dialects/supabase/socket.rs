@@ -24,8 +24,8 @@ use crate::{
 
 /// What the topics of all channels begin with.
 pub(super) const PREFIX: &str = "realtime:";
-/// A socket without a channel is closed after this.
-pub(super) const IDLE: Duration = Duration::from_secs(600);
+/// A day: what is never due.
+const NEVER: Duration = Duration::from_secs(86_400);
 /// What a frame holds besides the payload of a broadcast.
 const ENVELOPE: usize = 16 * 1024;
 
@@ -141,7 +141,7 @@ impl Socket {
             messages,
             next: Vec::new(),
             done: None,
-            due: now + IDLE,
+            due: now + services.settings.now().supabase.channel_idle,
             idle: now,
             services,
         })
@@ -194,7 +194,7 @@ impl Peer for Socket {
 
     fn expires(&self) -> Instant {
         // A socket outlives its token: its channels do not.
-        Instant::now() + IDLE
+        Instant::now() + NEVER
     }
 
     fn going_away(&self) -> Reason {

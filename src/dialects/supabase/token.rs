@@ -14,8 +14,6 @@ use super::{
 };
 use crate::{auth::Refusal, session::expiry, topic::Topic};
 
-/// A token, and what its bearer may do, are looked at again after this, or when the token ends.
-const RECHECK: Duration = Duration::from_secs(300);
 /// While another question is open, or the database is away.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -134,8 +132,9 @@ impl Channel {
         self.go_on(desk);
     }
 
-    /// Sets when the token is looked at again.
+    /// Sets when the token, and what its bearer may do, are looked at again.
     pub(super) fn next_check(&mut self) {
-        self.check_at = expiry(self.bearer.claims.exp).min(Instant::now() + RECHECK);
+        self.check_at =
+            expiry(self.bearer.claims.exp).min(Instant::now() + self.recheck.max(AGAIN));
     }
 }

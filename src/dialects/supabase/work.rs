@@ -4,9 +4,12 @@ use std::{future::Future, pin::Pin};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
+use uuid::Uuid;
+
 use super::{
     bearer::Bearer,
     channel::{Channel, Rights},
+    codec::Asked,
     joining::Opened,
     private::Extension,
     watching::{Told, Watching},
@@ -36,6 +39,8 @@ pub(super) enum What {
     Allowed(Extension, Option<bool>),
     /// Whether the bearer may get presences.
     Sees(Option<bool>),
+    /// A broadcast that was to be stored, with its id; whether it was.
+    Kept(Asked, Uuid, Result<bool>),
     /// Nothing new.
     Checked,
     /// The token was not revoked.

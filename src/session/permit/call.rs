@@ -50,7 +50,8 @@ impl Call {
         let mut rows: HashMap<(*const u8, usize), i32> = HashMap::new();
         let mut askers: HashMap<&Asker, usize> = HashMap::new();
         let mut asks: Vec<Vec<i32>> = Vec::new();
-        let mut places = Vec::new();
+        let mut places: Vec<(usize, Vec<i32>)> = Vec::new();
+        let mut before: &[Json] = &[];
         for (asker, of) in questions {
             let place = *askers.entry(asker).or_insert_with(|| {
                 call.askers.push(asker.clone());
@@ -59,12 +60,18 @@ impl Call {
             });
             // Changes are shared, not copied: the same row is at the same place in memory.
             let numbers = of.iter().map(|row| {
-                *rows.entry((row.as_str().as_ptr(), row.as_str().len())).or_insert_with(|| {
+                *rows.entry(row.place()).or_insert_with(|| {
                     call.rows.push(row.clone());
                     number(call.rows.len())
                 })
             });
-            let numbers: Vec<i32> = numbers.collect();
+            // Who follows a table side by side asks about the same rows.
+            let again = places
+                .last()
+                .filter(|_| of.iter().map(Json::place).eq(before.iter().map(Json::place)));
+            let numbers: Vec<i32> =
+                again.map_or_else(|| numbers.collect(), |(_, same)| same.clone());
+            before = of;
             if let Some(asks) = asks.get_mut(place) {
                 asks.extend(&numbers);
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use super::{Permit, Subject, writable};
 use crate::error::{Error, Kind, Result};
@@ -23,6 +24,21 @@ pub struct Rights {
     pub presence: bool,
 }
 
+/// A broadcast to store.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    /// Its id, new.
+    pub id: Uuid,
+    /// The application's event.
+    pub event: &'a str,
+    /// Its payload in JSON…
+    pub json: Option<&'a str>,
+    /// …or in bytes.
+    pub bytes: Option<&'a [u8]>,
+    /// How long a replay may give it, where that is not as long as it is there.
+    pub seconds: Option<i64>,
+}
+
 impl Permit {
     /// What the subject may hear in a private channel; presence is only asked about where it is wanted.
     pub async fn may_read(
@@ -33,7 +49,8 @@ impl Permit {
         presence: bool,
     ) -> Result<Rights> {
         let sql = "select rowcast.may_read($1, $2, $3, $4, $5, $6)";
-        let extensions: Vec<String> = self.try_out(sql, who, channel, headers, &presence).await?;
+        let extensions: Vec<String> =
+            self.try_out(sql, who, channel, headers, &[&presence]).await?;
         let has = |extension: &str| extensions.iter().any(|one| one == extension);
         Ok(Rights { broadcast: has("broadcast"), presence: has("presence") })
     }
@@ -49,30 +66,47 @@ impl Permit {
         let sql = "select rowcast.may_write($1, $2, $3, $4, $5, $6)";
         let since = Instant::now().checked_sub(WRITE_IS_FRESH).unwrap_or_else(Instant::now);
         let key = (who.clone(), channel.to_owned(), extension.to_owned());
-        let asked = self.try_out(sql, who, channel, headers, &extension);
+        let more: [&(dyn postgres_types::ToSql + Sync); 1] = [&extension];
+        let asked = self.try_out(sql, who, channel, headers, &more);
         self.0.speakers.get(key, since, asked).await
     }
 
-    /// Runs one of the two; one that takes too long is cancelled and its connection closed.
+    /// Stores a broadcast to a private channel; whether the subject may have it stored.
+    pub async fn keep(
+        &self,
+        who: &Subject,
+        channel: &str,
+        headers: &str,
+        kept: &Kept<'_>,
+    ) -> Result<bool> {
+        let sql = "select rowcast.keep_broadcast($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        let Kept { id, event, json, bytes, seconds } = kept;
+        writable(&[event])?;
+        // `jsonb` has no such character, however it is written.
+        if json.is_some_and(|json| json.contains("\\u0000")) {
+            return Err(Error::malformed("A null character cannot be stored or compared"));
+        }
+        self.try_out(sql, who, channel, headers, &[id, event, json, bytes, seconds]).await
+    }
+
+    /// Runs one of them; one that takes too long is cancelled and its connection closed.
     async fn try_out<T: for<'a> tokio_postgres::types::FromSql<'a>>(
         &self,
         sql: &str,
         who: &Subject,
         channel: &str,
         headers: &str,
-        last: &(dyn postgres_types::ToSql + Sync),
+        more: &[&(dyn postgres_types::ToSql + Sync)],
     ) -> Result<T> {
         writable(&[who.role(), who.sub(), channel, headers])?;
         let asking = async {
             let _turn = self.0.turns.acquire().await.map_err(Error::internal)?;
             let lease = self.0.pool.raw().await?;
             let statement = lease.prepare(sql).await?;
-            let row = lease
-                .query_one(
-                    &statement,
-                    &[&who.role(), &who.sub(), &who.claims(), &channel, &headers, last],
-                )
-                .await;
+            let (role, sub, claims) = (who.role(), who.sub(), who.claims());
+            let asked: [&(dyn postgres_types::ToSql + Sync); 5] =
+                [&role, &sub, &claims, &channel, &headers];
+            let row = lease.query_one(&statement, &[&asked, more].concat()).await;
             let row = row.map_err(explain)?;
             lease.done();
             Ok(row.try_get(0)?)

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, time::Instant};
 
-pub use channels::Rights;
+pub use channels::{Kept, Rights};
 pub use filters::{Asked, Canonical, Operator};
 pub use subject::Subject;
 pub use table::{Base, Column, Table};
@@ -85,8 +85,18 @@ impl Permit {
 
     /// The table of a change; none when it is not watched any more.
     pub async fn table(&self, who: &Subject, relation: &str) -> Result<Option<Arc<Table>>> {
-        let question = (who.role().to_owned(), String::new(), String::new(), relation.to_owned());
         let since = Instant::now().checked_sub(TABLE_IS_FRESH).unwrap_or_else(Instant::now);
+        self.table_since(who, relation, since).await
+    }
+
+    /// The same, asked of the database no earlier than at a time.
+    pub async fn table_since(
+        &self,
+        who: &Subject,
+        relation: &str,
+        since: Instant,
+    ) -> Result<Option<Arc<Table>>> {
+        let question = (who.role().to_owned(), String::new(), String::new(), relation.to_owned());
         Ok(self.read(question, since).await?.first().cloned())
     }
 

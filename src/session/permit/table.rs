@@ -18,6 +18,8 @@ pub struct Table {
     pub relation: Arc<str>,
     /// Where its changes go.
     pub topic: Topic,
+    /// A word for what the columns of all tables of that topic are.
+    pub shape: Arc<str>,
     /// Its schema.
     pub schema: String,
     /// Its name.
@@ -79,6 +81,7 @@ impl Table {
         Ok(Self {
             relation: row.try_get::<_, &str>("relation")?.into(),
             topic: Topic::parse(row.try_get("topic")?)?,
+            shape: row.try_get::<_, &str>("shape")?.into(),
             schema: row.try_get("schema")?,
             name: row.try_get("name")?,
             columns: columns.unwrap_or_default(),

@@ -53,13 +53,13 @@ impl Permit {
         let (places, rows): (Vec<usize>, Vec<Json>) = now.into_iter().unzip();
         for (place, found) in places.into_iter().zip(self.ask(What::Sees, &who, table, rows).await?)
         {
-            let record = changes[place].change.record.clone().filter(|_| table.is_whole);
-            visible[place] = match (found.row, &record) {
+            let record = changes[place].change.record.as_ref().filter(|_| table.is_whole);
+            visible[place] = match (found.row, record) {
                 (Fate::Gone, record) => record.is_some(),
                 (Fate::Same | Fate::Other, _) => found.is,
             };
             if found.row != Fate::Same && visible[place] {
-                then.extend(record.map(|record| (place, record)));
+                then.extend(record.map(|record| (place, record.clone())));
             }
         }
         let (places, rows): (Vec<usize>, Vec<Json>) = then.into_iter().unzip();
@@ -139,13 +139,11 @@ impl Permit {
 
 /// A change's key and record, put together once for all who ask.
 fn row(delivery: &Delivery) -> Json {
-    let made = delivery.memo("permit", || {
+    let made = delivery.row(|change| {
         let text = |json: &Option<Json>| json.as_ref().map_or("null", Json::as_str).to_owned();
-        let Change { key, record, .. } = &delivery.change;
-        let text = format!(r#"{{"key":{},"record":{}}}"#, text(key), text(record));
-        Json::from_database(text.into())
+        format!(r#"{{"key":{},"record":{}}}"#, text(&change.key), text(&change.record))
     });
-    Option::clone(&made).unwrap_or_else(|| unreachable!("it was made of text"))
+    made.clone()
 }
 
 /// The row as it was, where the log has more of it than its key.

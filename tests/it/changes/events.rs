@@ -232,3 +232,46 @@ async fn columns_and_rights_that_change_show_at_once_or_soon() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_looked_up_by_a_column_of_another_type_by_now_is_not_missed() {
+    const ROOMS: &str =
+        "create table public.rooms (id int primary key, day date, room int, name text)";
+    let ground = Ground::new(&format!("{ROOMS}; select rowcast.watch('public.rooms')")).await;
+    let mut channels = Vec::new();
+    for filter in ["room=eq.1", "day=eq.2026-01-02", "name=eq.ada"] {
+        let asked =
+            json!([{ "event": "*", "schema": "public", "table": "rooms", "filter": filter }]);
+        channels.push(ground.join(server(), asked, json!({})).await);
+    }
+    let insert = |id: u8| {
+        format!(
+            "insert into public.rooms values ({id}, '2026-01-02', '1', 'ada'), (-{id}, '2026-01-03', '2', 'bob');"
+        )
+    };
+    let mut id = 0;
+    for alter in [
+        "room type numeric(10, 2), alter day type timestamp, alter name type char(5)",
+        "room type text using room::int::text, alter day type timestamptz, alter name type varchar",
+        "room type int using room::int, alter day type date, alter name type text",
+    ] {
+        ground.sql(&insert(id + 1)).await;
+        for channel in &mut channels {
+            assert_eq!(channel.brief().await[2]["id"], json!(id + 1));
+        }
+        // Nobody has looked at the columns when the row comes.
+        ground.sql(&format!("alter table public.rooms alter {alter}; {}", insert(id + 2))).await;
+        for channel in &mut channels {
+            assert_eq!(channel.brief().await[2]["id"], json!(id + 2), "{alter}");
+        }
+        id += 2;
+    }
+    // In one go: what was written as another type is judged as what it is now.
+    let alter = "alter table public.rooms alter room type text, alter day type timestamp";
+    ground.sql(&format!("{}{alter};{}", insert(id + 1), insert(id + 2))).await;
+    for channel in &mut channels {
+        for wanted in [id + 1, id + 2] {
+            assert_eq!(channel.brief().await[2]["id"], json!(wanted));
+        }
+    }
+}

@@ -88,14 +88,14 @@ impl App {
         database: Database,
         flags: &[&str],
     ) -> rowcast::error::Result<Self> {
-        let url = database.url();
-        let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", &url];
-        arguments.extend(["--jwt-secret", SECRET, "--grace=3s"]);
-        arguments.extend(flags);
-        let config = Flags::parse_from(arguments).config;
-        let running = app::start(config, None, Lifecycle::new()).await?;
+        let running = bridge(&database, flags).await?;
         let addresses = running.addresses;
         Ok(Self { database, addresses, running: Some(running), http: reqwest::Client::new() })
+    }
+
+    /// Another bridge over the same database.
+    pub(crate) async fn beside(&self) -> app::Running {
+        bridge(&self.database, &[]).await.expect("a start")
     }
 
     /// Where clients connect to.
@@ -250,4 +250,13 @@ impl Socket {
         self.send(frame.to_string()).await;
         self.next().await
     }
+}
+
+/// A bridge over a database, on ports of its own.
+async fn bridge(database: &Database, flags: &[&str]) -> rowcast::error::Result<app::Running> {
+    let url = database.url();
+    let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", &url];
+    arguments.extend(["--jwt-secret", SECRET, "--grace=3s"]);
+    arguments.extend(flags);
+    app::start(Flags::parse_from(arguments).config, None, Lifecycle::new()).await
 }

@@ -7,6 +7,12 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use crate::harness::app::{App, PATIENCE, Socket, now, token_with};
 
+/// A table that everybody may read, watched.
+pub(super) const TODOS: &str = "
+    create table public.todos (id int primary key, task text, tags char(3));
+    grant select on public.todos to anon;
+    select rowcast.watch('public.todos')";
+
 /// A token of a role.
 pub(super) fn token_of(role: &str) -> String {
     token_with(&json!({ "role": role, "exp": now() + 3_600 }))

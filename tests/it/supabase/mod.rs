@@ -2,8 +2,12 @@
 
 mod client;
 mod door;
+mod ends;
+mod guide;
 mod http;
+mod legacy;
 mod private;
+mod publication;
 
 #[tokio::test]
 async fn the_transcripts_are_what_goes_over_the_wire() {

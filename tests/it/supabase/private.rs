@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::{Came, Phoenix, token_of, user_broadcast};
+use super::client::{Came, Phoenix, token_of, user_broadcast, user_push};
 use crate::harness::app::{App, now, token_with};
 
 const POLICIES: &str = "
@@ -147,4 +147,83 @@ async fn a_private_broadcast_over_http_asks_the_same_policies() {
     assert_eq!(app.ask("POST", "/api/broadcast", &member("2"), Some(&batch)).await.0, 403);
     assert_eq!(app.ask("POST", "/api/broadcast", &member("1"), Some(&batch)).await.0, 202);
     assert_eq!(client.next().await[4]["payload"], json!({ "n": 1 }));
+}
+
+#[tokio::test]
+async fn a_persisted_broadcast_is_told_once_and_given_again() {
+    let app = App::start().await;
+    app.sql(POLICIES).await;
+    app.sql(
+        "create policy keep on realtime.messages for insert to authenticated
+         with check (extension = 'persistence' and auth.jwt() ->> 'room' = '1');
+         create policy guest on realtime.messages for insert to authenticated
+         with check (extension = 'broadcast' and auth.jwt() ->> 'room' = '2')",
+    )
+    .await;
+    let acked = json!({ "broadcast": { "ack": true } });
+    let mut from = Phoenix::joined(&app, &member("1"), "room:1", private(acked.clone())).await;
+    let mut to = Phoenix::joined(&app, &member("1"), "room:1", private(json!({}))).await;
+    let echoing = private(json!({ "broadcast": { "self": true } }));
+    let mut own = Phoenix::joined(&app, &member("1"), "room:1", echoing).await;
+    let reply = |frame: Value| frame[4].clone();
+
+    from.send(user_push("room:1", "said", r#"{"persist":true}"#, true, br#"{"n":1}"#)).await;
+    let acked_with = reply(from.next().await);
+    let id = acked_with["response"]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(acked_with["status"], "ok");
+    for client in [&mut to, &mut own] {
+        let (meta, payload) = opened(&client.any().await);
+        assert_eq!((meta, payload.as_str()), (json!({ "id": id }), r#"{"n": 1}"#));
+    }
+    own.send(user_push("room:1", "raw", r#"{"persist":{"ttl":3600}}"#, false, &[0, 255])).await;
+    for client in [&mut own, &mut to, &mut from] {
+        let Came::Binary(raw) = client.any().await else { panic!("text") };
+        assert!(raw.ends_with(&[0, 255]));
+    }
+    let path = "/api/broadcast/room%3A1/events/over";
+    let http = async |token: &str, query: &str, body: &str| {
+        app.ask("POST", &format!("{path}?private=true&{query}"), token, Some(body)).await
+    };
+    assert_eq!(http(&member("1"), "persist%5Bttl%5D=60", "[3]").await.0, 202);
+    for client in [&mut from, &mut to, &mut own] {
+        assert_eq!(opened(&client.any().await).1, "[3]");
+    }
+    // Its time is over, and a replay does not have it; nor is it told when it was not stored.
+    app.sql("update rowcast.message_ends set ends_at = now() where ends_at < now() + interval '2 minutes'").await;
+    assert_eq!(http(&member("2"), "persist=true", "[4]").await.0, 403);
+    assert_eq!(http(&member("1"), "persist=maybe", "[4]").await.0, 422);
+    let public = "/api/broadcast/room%3A1/events/e?persist=true";
+    let (status, body) = app.ask("POST", public, &member("1"), Some("[4]")).await;
+    assert_eq!(
+        (status, body),
+        (422, json!({ "errors": { "persist": ["is for private channels"] } }))
+    );
+    for client in [&mut from, &mut to, &mut own] {
+        client.nothing_more().await;
+    }
+    let replay = private(json!({ "broadcast": { "replay": { "since": 0 } } }));
+    let mut late = Phoenix::joined(&app, &member("1"), "room:1", replay).await;
+    let first = late.next().await;
+    assert_eq!(first[4]["meta"], json!({ "replayed": true, "id": id }));
+    assert_eq!((&first[4]["event"], &first[4]["payload"]), (&json!("said"), &json!({ "n": 1 })));
+    let Came::Binary(raw) = late.any().await else { panic!("text") };
+    assert!(raw.ends_with(&[0, 255]));
+    late.nothing_more().await;
+
+    // Whoever may say it may not always have it stored; in public channels nobody may.
+    let mut guest = Phoenix::joined(&app, &member("2"), "room:1", private(acked.clone())).await;
+    guest.send(user_push("room:1", "e", r#"{"persist":true}"#, true, b"{}")).await;
+    assert_eq!(reply(guest.next().await)["status"], "error");
+    guest.send(user_push("room:1", "e", r#"{"persist":{"ttl":-1}}"#, true, b"{}")).await;
+    let error = reply(guest.next().await)["response"]["error"].clone();
+    assert_eq!(error, "`persist` is true or {ttl: seconds}");
+    guest.send(user_push("room:1", "e", r#"{"persist":true}"#, true, br#"["\u0000"]"#)).await;
+    let error = reply(guest.next().await)["response"]["error"].clone();
+    assert_eq!(error, "The message could not be stored");
+    let mut public = Phoenix::joined(&app, &member("1"), "room:1", acked).await;
+    public.send(user_push("room:1", "e", r#"{"persist":true}"#, true, b"{}")).await;
+    let error = reply(public.next().await)["response"]["error"].clone();
+    assert_eq!(error, "Only messages of private channels are stored");
+    let stored: i64 = app.value("select count(*) from realtime.messages").await;
+    assert_eq!(stored, 3);
 }

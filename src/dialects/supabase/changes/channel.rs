@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     options::{From, Options},
     payload::Payload,
-    places::{Places, resolve, wanted},
+    places::{Places, resolve},
     sift::sift,
     wish::{Wish, id_of},
 };
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Where it is told which tables are watched.
-const WATCHES: &str = "table:rowcast.watches";
+pub(super) const WATCHES: &str = "table:rowcast.watches";
 /// Changes of one table that are sifted together.
 const AT_ONCE: usize = 256;
 /// This often a channel for which nothing comes looks at its tables, and a client that keeps cursors gets a fresh one,
@@ -80,16 +80,18 @@ pub enum Said {
 
 /// What a channel asked of `postgres_changes`, and its place in the feed.
 pub struct Changes {
-    source: Source,
-    who: Subject,
-    wishes: Vec<Arc<Wish>>,
+    pub(super) source: Source,
+    pub(super) who: Subject,
+    pub(super) wishes: Vec<Arc<Wish>>,
     options: Options,
-    places: Places,
-    follower: Follower,
+    pub(super) places: Places,
+    pub(super) follower: Follower,
     /// What came and has not been told yet.
-    pending: VecDeque<Next>,
+    pub(super) pending: VecDeque<Next>,
     /// Whether the tables have to be looked for again.
-    stale: bool,
+    pub(super) stale: bool,
+    /// When it was asked what their columns are.
+    pub(super) as_of: Instant,
     /// What the client was last told of where it stands…
     cursor: String,
     /// …and of what is wrong.
@@ -118,9 +120,10 @@ impl Changes {
             return Ok(Opened { ids, changes: None, outcome: wrong.map_or(Ok(()), Err) });
         }
         let mut changes = Self::subscribe(source, who, wishes, options.clone())?;
+        let as_of = Instant::now();
         let (places, refused) =
             resolve(&changes.source.permit, &changes.who, &changes.wishes).await?;
-        changes.settle(places);
+        changes.settle(places, as_of);
         let refused = refused.or(changes.resume().await?);
         let waits = !changes.places.is_empty() || changes.is_wild();
         let outcome = changes.outcome(wrong.or(refused));
@@ -151,6 +154,7 @@ impl Changes {
             places: Places::new(),
             pending: VecDeque::new(),
             stale: false,
+            as_of: Instant::now(),
             options,
             cursor: String::new(),
             wrong: String::new(),
@@ -160,9 +164,10 @@ impl Changes {
 
     /// A fresh token: the same subscriptions with other claims. What is wrong with one of them now is told.
     pub async fn renew(&mut self, who: Subject) -> Result<Result<(), String>> {
+        let as_of = Instant::now();
         let (places, wrong) = resolve(&self.source.permit, &who, &self.wishes).await?;
         self.who = who;
-        self.settle(places);
+        self.settle(places, as_of);
         Ok(self.outcome(wrong))
     }
 
@@ -204,7 +209,7 @@ impl Changes {
                 self.follower.keep_up();
                 self.say_cursor(self.follower.cursor(), out);
                 for relation in self.places.keys().cloned().collect::<Vec<_>>() {
-                    self.refresh(&relation).await?;
+                    self.refresh(&relation, None).await?;
                 }
             }
         }
@@ -233,7 +238,8 @@ impl Changes {
                 return Ok(());
             }
         };
-        if !self.refresh(&relation).await? {
+        self.keep_to_columns().await?;
+        if self.stale || !self.refresh(&relation, None).await? {
             return Ok(());
         }
         let changes = self.run_of(&relation);
@@ -276,58 +282,6 @@ impl Changes {
         self.pending.iter().map_while(of).take(AT_ONCE).collect()
     }
 
-    /// Sees to it that a table's columns and rights are those of now; false when its wishes have to be looked at again.
-    async fn refresh(&mut self, relation: &Arc<str>) -> Result<bool> {
-        let Some(table) = self.source.permit.table(&self.who, relation).await? else {
-            self.places.remove(relation);
-            return Ok(true);
-        };
-        if let Some(place) = self.places.get_mut(relation) {
-            self.stale |= !place.refresh(&table);
-        }
-        Ok(!self.stale)
-    }
-
-    /// Looks for the tables of all wishes again. A table that is new is read in the log from where it was told of.
-    async fn look_again(&mut self, out: &mut Vec<Said>) -> Result<()> {
-        let (places, wrong) = resolve(&self.source.permit, &self.who, &self.wishes).await?;
-        let known: Vec<Topic> = self.follower.topics().cloned().collect();
-        self.settle(places);
-        self.stale = false;
-        if let Some(wrong) = wrong {
-            self.say_wrong(wrong, out);
-        }
-        let watches = self.pending.front().and_then(|next| match next {
-            Next::Change(delivery, cursor) if delivery.change.topic.as_str() == WATCHES => {
-                Some(cursor.clone())
-            }
-            _ => None,
-        });
-        let Some(cursor) = watches else { return Ok(()) };
-        self.pending.pop_front();
-        if self.follower.topics().any(|topic| !known.contains(topic)) {
-            self.pending.clear();
-            self.follower.rewind_to(&cursor)?;
-        }
-        Ok(())
-    }
-
-    /// Takes over what has been found, and holds the topics for it.
-    fn settle(&mut self, places: Places) {
-        let gone: Vec<Topic> = self
-            .follower
-            .topics()
-            .filter(|topic| topic.as_str() != WATCHES)
-            .filter(|topic| !places.values().any(|place| place.table.topic == **topic))
-            .cloned()
-            .collect();
-        for topic in gone {
-            self.follower.release(&topic);
-        }
-        self.follower.want(&wanted(&places));
-        self.places = places;
-    }
-
     /// Goes back to where the client says it stands; the text of what is wrong with that.
     async fn resume(&mut self) -> Result<Option<String>> {
         let found = match &self.options.from {
@@ -348,7 +302,7 @@ impl Changes {
     }
 
     /// Says what is wrong, once for as long as it is the same.
-    fn say_wrong(&mut self, wrong: String, out: &mut Vec<Said>) {
+    pub(super) fn say_wrong(&mut self, wrong: String, out: &mut Vec<Said>) {
         if wrong != self.wrong {
             self.wrong.clone_from(&wrong);
             out.push(Said::System(wrong));

@@ -15,6 +15,7 @@ mod payload;
 mod places;
 mod row;
 mod sift;
+mod tables;
 mod value;
 mod watch;
 pub mod wish;

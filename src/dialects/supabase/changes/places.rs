@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    hub::Wanted,
+    hub::{Equals, Wanted},
     session::{
         Permit,
         permit::{Subject, Table},
@@ -62,20 +62,19 @@ pub(super) async fn resolve(
 
 /// What of each table's changes is wanted.
 pub(super) fn wanted(places: &Places) -> Vec<(Topic, Wanted)> {
-    let wanted = places.values().map(|place| (place.table.topic.clone(), place.wanted()));
+    let wanted = places.values().map(|place| {
+        let (table, rows) = (&place.table, place.rows());
+        let rows = rows.map(|rows| Wanted::Rows { rows, shape: Arc::clone(&table.shape) });
+        (table.topic.clone(), rows.unwrap_or(Wanted::All))
+    });
     wanted.collect()
 }
 
 impl Place {
-    fn wanted(&self) -> Wanted {
-        let mut rows = Vec::new();
-        for watch in &self.watches {
-            match watch.wanted() {
-                Wanted::All => return Wanted::All,
-                Wanted::Rows(more) => rows.extend(more),
-            }
-        }
-        Wanted::Rows(rows)
+    /// The rows that may matter to any of its watches; none: all of them.
+    fn rows(&self) -> Option<Vec<Equals>> {
+        let rows: Option<Vec<&[Equals]>> = self.watches.iter().map(Watch::rows).collect();
+        Some(rows?.concat())
     }
 
     /// Takes over what the table has become; false when the wishes have to be looked at again.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    hub::{Equals, Wanted},
+    hub::Equals,
     session::{
         Permit,
         permit::{Canonical, Subject, Table},
@@ -87,9 +87,9 @@ impl Watch {
         })
     }
 
-    /// What of the table's changes may matter.
-    pub(super) fn wanted(&self) -> Wanted {
-        self.rows.clone().map_or(Wanted::All, Wanted::Rows)
+    /// The rows of the table's changes that may matter; none: all of them.
+    pub(super) fn rows(&self) -> Option<&[Equals]> {
+        self.rows.as_deref()
     }
 
     /// What the filter says of a row; `answer` is what the database has said of a test.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Payload, Push, Ref, UserPayload, UserPush};
+use super::{super::persist::Persist, Payload, Push, Ref, UserPayload, UserPush};
 use crate::error::{Error, Result};
 
 /// A push from the client with bytes.
@@ -39,8 +39,7 @@ pub(super) fn parse(frame: &Bytes) -> Result<Push> {
         USER_PUSH => {
             let lengths = rest.lengths::<5>()?;
             let encoding = rest.byte()?;
-            // What the metadata asks for, storing, is not done here.
-            let [join_ref, reference, topic, event, _metadata] = rest.texts(lengths)?;
+            let [join_ref, reference, topic, event, metadata] = rest.texts(lengths)?;
             let payload = match encoding {
                 0 => UserPayload::Bytes(frame.slice_ref(rest.0)),
                 1 => UserPayload::Json(
@@ -53,7 +52,11 @@ pub(super) fn parse(frame: &Bytes) -> Result<Push> {
                 reference: Ref::from_text(reference),
                 topic: topic.to_owned(),
                 event: "broadcast".to_owned(),
-                payload: Payload::User(UserPush { event: event.to_owned(), payload }),
+                payload: Payload::User(UserPush {
+                    event: event.to_owned(),
+                    payload,
+                    persist: Persist::of_metadata(metadata),
+                }),
             })
         }
         _ => Err(wrong("clients send the kinds 0 and 3")),

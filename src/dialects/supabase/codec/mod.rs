@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 pub(super) use broadcast::{broadcast, message, user_broadcast};
 
+use super::persist::Persist;
 use crate::{
     error::{Error, Result},
     session::{Body, Incoming},
@@ -107,6 +108,8 @@ pub(super) struct UserPush {
     pub(super) event: String,
     /// The application's payload.
     pub(super) payload: UserPayload,
+    /// It is to be stored.
+    pub(super) persist: Option<Persist>,
 }
 
 /// The payload of a broadcast of kind 3.
@@ -116,6 +119,16 @@ pub(super) enum UserPayload {
     Json(Box<RawValue>),
     /// Anything.
     Bytes(Bytes),
+}
+
+impl UserPayload {
+    /// How large it is, in bytes.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Json(json) => json.get().len(),
+            Self::Bytes(bytes) => bytes.len(),
+        }
+    }
 }
 
 /// Reads a frame.
