@@ -19,17 +19,20 @@ export class Rowcast {
   #process = null;
   #pool = null;
   #output = "";
+  #flags = [];
   port = 0;
 
-  static async start() {
+  /** `flags` go to the program besides its ports. */
+  static async start(flags = []) {
     const rowcast = new Rowcast();
+    rowcast.#flags = flags;
     rowcast.#folder = await mkdtemp(join(tmpdir(), "rowcast-js-"));
     await rowcast.start();
     return rowcast;
   }
 
   async start() {
-    const ports = ["--port", String(this.port), "--admin-port", "0", "--database-port", "0"];
+    const ports = ["--port", String(this.port), "--admin-port", "0", "--database-port", "0", ...this.#flags];
     this.#process = spawn(BINARY, ["dev", "--data-dir", this.#folder, ...ports], { stdio: ["ignore", "pipe", "pipe"] });
     const keep = (chunk) => (this.#output = (this.#output + chunk).slice(-20_000));
     this.#process.stdout.on("data", keep);
@@ -59,6 +62,11 @@ export class Rowcast {
     ended.catch(() => {});
     late.catch(() => {});
     return Promise.race([line, ended, late]);
+  }
+
+  /** The process's number. */
+  get pid() {
+    return this.#process.pid;
   }
 
   /** Rows of a statement, as the owner of the schemas. */
