@@ -111,6 +111,11 @@ impl Mark {
     pub fn sees(&self, xid: u64, at: i64) -> bool {
         self.snapshot.sees(xid) && at <= self.at
     }
+
+    /// Whether it is certainly no earlier than another: by the numbers, which a crash may give out again, and by the clock.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.at >= other.at && self.snapshot.covers(&other.snapshot)
+    }
 }
 
 /// Which commits a client has had.
@@ -147,7 +152,7 @@ impl Position {
                 (Some((upto, last)), Some((to, id))) => upto == to && last >= id,
                 (None, Some(_)) => false,
             };
-        within || self.base.snapshot.covers(&other.furthest().snapshot)
+        within || self.base.covers(other.furthest())
     }
 
     /// The furthest that anything in it goes.
@@ -363,6 +368,8 @@ mod tests {
         assert!(position.has(15, 1, 90) && !position.has(15, 6, 110));
         assert!(position.has(25, 5, 190) && !position.has(25, 5, 210) && !position.has(25, 6, 190));
         assert_eq!(position.furthest().at, 200);
+        let (before, after) = (mark("30:30:", 100), mark("20:20:", 200));
+        assert!(!before.covers(&after) && !after.covers(&before) && after.covers(&after));
     }
 
     #[test]

@@ -21,6 +21,8 @@ mod permit;
 mod pool;
 mod presence;
 mod rooms;
+#[path = "../faults/mod.rs"]
+mod schedules;
 mod settings;
 mod socketio;
 mod sql;
