@@ -47,7 +47,7 @@ enum Step {
     Crash { lost: u8 },
     FailOver { lost: u8 },
     Restore,
-    StepClock { by: i8 },
+    SetClock { by: i8 },
 }
 
 /// A step from two numbers, the frequent kinds more often.
@@ -75,7 +75,7 @@ fn step(kind: u8, a: u8, b: u8) -> Step {
         246..249 => Step::Crash { lost: a % 5 },
         249..251 => Step::FailOver { lost: a % 5 },
         251..252 => Step::Restore,
-        252.. => Step::StepClock { by: a.cast_signed() },
+        252.. => Step::SetClock { by: a.cast_signed() },
     }
 }
 
@@ -123,7 +123,7 @@ fn play(steps: &[Step], bug: Option<Bug>) -> Result<Outcome, String> {
                     world.restored();
                 }
             }
-            Step::StepClock { by } => world.step_clock(i64::from(by) * 40),
+            Step::SetClock { by } => world.step_clock(i64::from(by) * 40),
         }
         if let Some(wrong) = world.wrong.take() {
             return Err(wrong);

@@ -245,10 +245,8 @@ impl Postgres {
         let place = self.checkpoints.len().checked_sub(1 + usize::from(kept));
         let Some(boundary) = place.map(|place| self.checkpoints[place].clone()) else { return };
         let below = boundary.snapshot.xmin();
-        if below > self.pruned_below {
-            self.pruned_below = below;
-            self.boundary = Some(boundary.clone());
-        }
+        self.pruned_below = self.pruned_below.max(below);
+        self.boundary = Some(boundary.clone());
         self.log.retain(|row| row.xid >= below);
         self.checkpoints.retain(|mark| mark.at >= boundary.at);
         self.wal.push(Written::Safe);
