@@ -258,7 +258,7 @@ impl Follower {
         if !held || had {
             return passed_by;
         }
-        let shared = delivery.batch.from.covers(&self.position.base);
+        let shared = delivery.batch.from.snapshot.covers(&self.position.base.snapshot);
         self.position = if shared {
             delivery.batch.position_after(delivery.change.id)
         } else {

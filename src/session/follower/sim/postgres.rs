@@ -91,8 +91,8 @@ pub(super) struct Postgres {
     /// Clock steps and lost numbers are told apart by the clock: a schedule has one or the other.
     stepped: bool,
     crashed: bool,
-    /// What was captured later than the clock says after it was set back: it may be told again.
-    pub(super) ahead: HashSet<u32>,
+    /// Whether the clock was set back: then something may be told again, and nothing be lost.
+    pub(super) set_back: bool,
     /// Every row that ever was committed.
     pub(super) rows: HashMap<u32, Row>,
     early: Option<i64>,
@@ -119,7 +119,7 @@ impl Postgres {
             recovered: None,
             stepped: false,
             crashed: false,
-            ahead: HashSet::new(),
+            set_back: false,
             rows: HashMap::new(),
             early: None,
         }
@@ -321,8 +321,7 @@ impl Postgres {
         if !self.crashed {
             self.stepped = true;
             self.clock = (self.clock + by).max(1);
-            let rows = self.log.iter().chain(self.open.values().flat_map(|open| &open.rows));
-            self.ahead.extend(rows.filter(|row| row.at > self.clock).map(|row| row.uid));
+            self.set_back |= by < 0;
         }
     }
 

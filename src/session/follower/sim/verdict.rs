@@ -67,7 +67,7 @@ impl World {
         for uid in client.got.iter().filter(|uid| committed.contains(uid)) {
             let topic = self.postgres.rows.get(uid).map_or(0, |row| row.topic);
             let again = !had.insert(*uid);
-            if again && self.postgres.ahead.contains(uid) {
+            if again && self.postgres.set_back {
                 continue;
             }
             if again {
