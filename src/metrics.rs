@@ -42,6 +42,8 @@ pub const HTTP_REQUESTS_TOTAL: &str = "rowcast_http_requests_total";
 pub const PARKED_POLLS: &str = "rowcast_parked_polls";
 /// Topics that somebody holds.
 pub const TOPICS: &str = "rowcast_topics";
+/// Tasks of the runtime that have not ended.
+pub const TASKS: &str = "rowcast_tasks";
 /// Channels that clients have joined.
 pub const CHANNELS: &str = "rowcast_channels";
 /// Joins of channels that were refused, by reason.
@@ -136,6 +138,7 @@ pub fn describe() {
     describe_counter!(RELOADS_TOTAL, "Reloads of the settings, by result: done, refused.");
     describe_gauge!(PARKED_POLLS, "Polls that wait for a change.");
     describe_gauge!(TOPICS, "Topics that somebody holds.");
+    describe_gauge!(TASKS, "Tasks of the process that have not ended.");
     describe_gauge!(CHANNELS, "Channels that clients have joined.");
     describe_counter!(JOINS_REFUSED_TOTAL, "Joins of channels that were refused, by reason.");
     describe_counter!(BROADCASTS_TOTAL, "Broadcasts of clients, by how they came: socket, http.");

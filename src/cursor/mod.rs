@@ -111,6 +111,11 @@ impl Mark {
     pub fn sees(&self, xid: u64, at: i64) -> bool {
         self.snapshot.sees(xid) && at <= self.at
     }
+
+    /// Whether it is certainly no earlier than another: by the numbers, which a crash may give out again, and by the clock.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.at >= other.at && self.snapshot.covers(&other.snapshot)
+    }
 }
 
 /// Which commits a client has had.
@@ -147,9 +152,7 @@ impl Position {
                 (Some((upto, last)), Some((to, id))) => upto == to && last >= id,
                 (None, Some(_)) => false,
             };
-        // After a crash numbers may come again, later.
-        let (mark, furthest) = (&self.base, other.furthest());
-        within || mark.snapshot.covers(&furthest.snapshot) && mark.at >= furthest.at
+        within || self.base.covers(other.furthest())
     }
 
     /// All that it has and all that a mark shows, of a database that was further then; it alone where that was not.

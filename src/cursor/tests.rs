@@ -60,6 +60,8 @@ fn a_number_given_out_twice_is_told_by_its_time() {
     assert!(position.has(15, 1, 90) && !position.has(15, 6, 110));
     assert!(position.has(25, 5, 190) && !position.has(25, 5, 210) && !position.has(25, 6, 190));
     assert_eq!(position.furthest().at, 200);
+    let (before, after) = (mark("30:30:", 100), mark("20:20:", 200));
+    assert!(!before.covers(&after) && !after.covers(&before) && after.covers(&after));
 }
 
 #[test]

@@ -11,7 +11,10 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::{Client, Row, RowStream, Statement};
 use tracing::Instrument;
 
-use super::origin;
+use super::{
+    batches::{Batches, Chunk},
+    origin,
+};
 use crate::{
     change::{Batch, Change, Json, Link, Op},
     cursor::{HistoryId, Mark, Position, Snapshot},
@@ -29,7 +32,7 @@ use crate::{
 /// Changes pushed in one go.
 const CHUNK: usize = 256;
 /// A replay's page: so many changes…
-const PAGE_ROWS: i64 = 2_000;
+const PAGE_ROWS: usize = 2_000;
 /// …or so many bytes, whichever comes first.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// How long one page may take.
@@ -131,34 +134,17 @@ fn partial(position: &Position) -> (Option<Snapshot>, i64, Option<Micros>) {
     }
 }
 
-/// Changes of one batch, in order.
-pub(super) struct Chunk {
-    pub(super) batch: Arc<Batch>,
-    pub(super) deliveries: Vec<Arc<Delivery>>,
-}
-
 /// One read, as its rows come in.
 pub(super) struct Reading {
-    position: Position,
-    history: HistoryId,
+    batches: Batches,
     rows: Pin<Box<Fuse<RowStream>>>,
-    batch: Option<Arc<Batch>>,
-    upto: Option<Mark>,
     shapes: Option<Json>,
-    held_back: Option<(Arc<Batch>, Arc<Delivery>)>,
 }
 
 impl Reading {
     pub(super) fn new(position: Position, history: HistoryId, rows: RowStream) -> Self {
-        Self {
-            position,
-            history,
-            rows: Box::pin(rows.fuse()),
-            batch: None,
-            upto: None,
-            shapes: None,
-            held_back: None,
-        }
+        let batches = Batches::new(position, history, CHUNK);
+        Self { batches, rows: Box::pin(rows.fuse()), shapes: None }
     }
 
     /// What the columns are of the topics that were asked about, once; it comes with the first chunk.
@@ -168,51 +154,28 @@ impl Reading {
 
     /// The next changes, all of one batch; none when the read is over.
     pub(super) async fn chunk(&mut self) -> Result<Option<Chunk>> {
-        let mut chunk =
-            self.held_back.take().map(|(batch, one)| Chunk { batch, deliveries: vec![one] });
-        while chunk.as_ref().is_none_or(|chunk| chunk.deliveries.len() < CHUNK) {
-            let Some(row) = self.rows.next().await else { break };
-            let Some((batch, delivery)) = self.take(&row?)? else { continue };
-            match &mut chunk {
-                None => chunk = Some(Chunk { batch, deliveries: vec![delivery] }),
-                Some(chunk) if Arc::ptr_eq(&chunk.batch, &batch) => chunk.deliveries.push(delivery),
-                Some(_) => {
-                    self.held_back = Some((batch, delivery));
-                    break;
-                }
+        while let Some(row) = self.rows.next().await {
+            if let Some(chunk) = self.take(&row?)? {
+                return Ok(Some(chunk));
             }
         }
-        Ok(chunk)
+        Ok(self.batches.rest())
     }
 
     /// The batch that the read ends with, whether or not it brought a change.
     pub(super) fn finish(self) -> Result<Arc<Batch>> {
-        let upto = self.upto.ok_or_else(|| Error::internal("the log's read gave no snapshot"))?;
-        let from = self.position.partial.map_or(self.position.base, |(upto, _)| upto);
-        let last = self.batch.filter(|batch| batch.upto == upto);
-        Ok(last.unwrap_or_else(|| Arc::new(Batch { from, upto, history: self.history })))
+        self.batches.finish()
     }
 
-    /// Takes a row: the first tells how far the read goes; a change belongs to the batch that was begun, or to the next.
-    fn take(&mut self, row: &Row) -> Result<Option<(Arc<Batch>, Arc<Delivery>)>> {
-        if self.upto.is_none() {
+    /// Takes a row: each tells how far the read goes, and most hold a change.
+    fn take(&mut self, row: &Row) -> Result<Option<Chunk>> {
+        if !self.batches.has_begun() {
             let (snapshot, Micros(at)): (Snapshot, Micros) = (row.try_get(0)?, row.try_get(1)?);
-            self.upto = Some(Mark { snapshot, at });
+            self.batches.begin(Mark { snapshot, at });
             self.shapes = row.try_get(13)?;
         }
         let Some(late) = row.try_get::<_, Option<bool>>(2)? else { return Ok(None) };
-        let Some(upto) = self.upto.clone() else { return Ok(None) };
-        let (from, upto) = match &self.position.partial {
-            None => (&self.position.base, upto),
-            Some((begun, _)) if !late => (&self.position.base, begun.clone()),
-            Some((begun, _)) => (begun, upto),
-        };
-        let batch = match &self.batch {
-            Some(batch) if batch.upto == upto => Arc::clone(batch),
-            _ => Arc::new(Batch { from: from.clone(), upto, history: self.history }),
-        };
-        self.batch = Some(Arc::clone(&batch));
-        Ok(change(row)?.map(|change| (Arc::clone(&batch), Arc::new(Delivery::new(change, batch)))))
+        Ok(self.batches.push(late, row.try_get(3)?, change(row)?))
     }
 }
 
@@ -238,11 +201,11 @@ pub async fn replay(
         tracing::info_span!(target: TRACE, "replay", rowcast.changes = tracing::field::Empty);
     let reading = page(pool, position, history, topics).instrument(span.clone());
     let page = timeout(PAGE_DEADLINE, reading).await;
-    let page = page.unwrap_or_else(|elapsed| Err(Error::unavailable(elapsed)))?;
+    let (page, floor) = page.unwrap_or_else(|elapsed| Err(Error::unavailable(elapsed)))?;
     // Asked after the read: what was pruned before it shows now.
     let pruned: Option<Xid> = pool.value(origin::PRUNED, &[]).await?;
-    if pruned.is_some_and(|Xid(below)| position.base.snapshot.xmin() < below) {
-        return Err(Error::new(Kind::Conflict, "Changes since that cursor are no longer known"));
+    if let Some(Xid(below)) = pruned {
+        known_since(position, floor, below)?;
     }
     metrics::histogram!(REPLAY_SECONDS).record(began.elapsed());
     span.record("rowcast.changes", page.deliveries.len());
@@ -250,12 +213,23 @@ pub async fn replay(
     Ok(page)
 }
 
+/// Refuses a position that may lack what retention has removed.
+///
+/// After a crash its numbers say nothing of that, unless a checkpoint from before it is still there.
+pub(crate) fn known_since(position: &Position, floor: u64, pruned_below: u64) -> Result<()> {
+    let untold = floor == 0 && pruned_below > 0;
+    if untold || position.base.snapshot.xmin() < pruned_below {
+        return Err(Error::new(Kind::Conflict, "Changes since that cursor are no longer known"));
+    }
+    Ok(())
+}
+
 async fn page(
     pool: &Pool,
     position: &Position,
     history: HistoryId,
     topics: Option<&[Topic]>,
-) -> Result<Page> {
+) -> Result<(Page, u64)> {
     let client = pool.raw().await?;
     let statement = client.prepare(origin::FLOOR).await?;
     let floor = origin::floor(&client, &statement, position).await?;
@@ -263,9 +237,10 @@ async fn page(
     let xip: Vec<Xid> = base.snapshot.xip().iter().map(|&xid| Xid(xid)).collect();
     let (upto, last_id, upto_at) = partial(position);
     let names: Vec<&str> = topics.unwrap_or_default().iter().map(Topic::as_str).collect();
-    let (xmax, floor, at) = (Xid(base.snapshot.xmax()), Xid(floor), Micros(base.at));
+    let (xmax, above, at) = (Xid(base.snapshot.xmax()), Xid(floor), Micros(base.at));
+    let limit = PAGE_ROWS as i64;
     let mut params: Vec<&(dyn ToSql + Sync)> =
-        vec![&xmax, &xip, &floor, &at, &upto, &last_id, &upto_at, &PAGE_ROWS];
+        vec![&xmax, &xip, &above, &at, &upto, &last_id, &upto_at, &limit];
     if topics.is_some() {
         params.push(&names);
     }
@@ -280,26 +255,12 @@ async fn page(
         deliveries.extend(chunk.deliveries);
         if bytes > PAGE_BYTES {
             // The rest of the rows is not waited for: letting the connection go cancels them.
-            let position = last_of(&deliveries);
-            return Ok(Page {
-                position: position.unwrap_or(reading.position),
-                deliveries,
-                more: true,
-            });
+            deliveries.extend(reading.batches.rest().into_iter().flat_map(|rest| rest.deliveries));
+            return Ok((reading.batches.page(deliveries, PAGE_ROWS, true)?, floor));
         }
     }
     client.done();
-    let more = deliveries.len() as i64 >= PAGE_ROWS;
-    let position = match last_of(&deliveries) {
-        Some(last) if more => last,
-        _ => Position::at(reading.finish()?.upto.clone()),
-    };
-    Ok(Page { deliveries, position, more })
-}
-
-/// Where a client stands that has had these.
-fn last_of(deliveries: &[Arc<Delivery>]) -> Option<Position> {
-    deliveries.last().map(|last| last.batch.position_after(last.change.id))
+    Ok((reading.batches.page(deliveries, PAGE_ROWS, false)?, floor))
 }
 
 /// Decodes a row; one that is not a legal change is logged and left out, so that it cannot stop the feed.

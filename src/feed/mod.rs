@@ -4,6 +4,7 @@
 //! after a reconnect and a client's resume are one mechanism. The bell only says *when* to read; losing it costs
 //! latency, never a change.
 
+mod batches;
 mod bell;
 mod keeper;
 mod log;
@@ -23,6 +24,12 @@ pub use log::{Page, replay};
 pub use since::position_at;
 pub use status::{Mode, Status};
 
+#[cfg(test)]
+pub(crate) use self::{
+    batches::{Batches, Chunk},
+    log::known_since,
+    origin::{ABOVE_ALL, Origin},
+};
 use crate::{
     cursor::Position,
     db::Target,
@@ -129,28 +136,14 @@ impl Feed {
         }
     }
 
-    /// Where to go on: where the hub stands; or now, when this is the first start or the history is another one.
-    ///
-    /// It is now, too, and every client reads the log for itself, after a crash, for positions from before do not
-    /// compare with those after, and when there is too much to read here.
+    /// Where to go on.
     async fn starting_position(&self, client: &Client, unread: u32) -> Result<Position> {
         let origin = within(READ_DEADLINE, origin::origin(client)).await?;
-        let (history, now) = (origin.history, origin.now.clone());
-        match self.hub.position() {
-            Some((position, before)) if before == history => {
-                let why = if origin.is_after_a_crash(&position) {
-                    "the database recovered from a crash"
-                } else if unread >= MAX_UNREAD || self.is_far_behind(client, &position).await? {
-                    "there is more to read than is read in one go"
-                } else {
-                    return Ok(position);
-                };
-                tracing::warn!("{why}: every client reads the log for itself");
-                self.hub.go_on_from(now.clone(), history);
-            }
-            _ => self.hub.start_at(now.clone(), history),
-        }
-        Ok(Position::at(now))
+        let too_much = match origin.continued(&self.hub) {
+            Some(position) => unread >= MAX_UNREAD || self.is_far_behind(client, &position).await?,
+            None => false,
+        };
+        Ok(origin.go_on(&self.hub, too_much))
     }
 
     /// Whether a position lacks more changes than are read in one go.

@@ -27,6 +27,8 @@ mod permit;
 mod pool;
 mod presence;
 mod rooms;
+#[path = "../faults/mod.rs"]
+mod schedules;
 mod settings;
 mod socketio;
 mod sql;

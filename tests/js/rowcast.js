@@ -67,6 +67,11 @@ export class Rowcast {
     return Promise.race([line, ended, late]);
   }
 
+  /** The process's number. */
+  get pid() {
+    return this.#process.pid;
+  }
+
   /** Rows of a statement, as the owner of the schemas. */
   async sql(text, ...values) {
     const { rows } = await this.#pool.query(text, values);

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     feed::{Mode, Status},
     lifecycle::Lifecycle,
-    metrics::{BUILD_INFO, MAILBOX_ITEMS, READY, describe},
+    metrics::{BUILD_INFO, MAILBOX_ITEMS, READY, TASKS, describe},
 };
 
 /// Seconds; the budget is 0.6 ms at the median and 3 ms at the 99th percentile.
@@ -51,6 +51,8 @@ pub(super) fn routes(
     let metrics = warp::path!("metrics").map(move || {
         let ready = verdict(&seen, &alive).is_ok();
         metrics::gauge!(READY).set(f64::from(u8::from(ready)));
+        let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        metrics::gauge!(TASKS).set(tasks as f64);
         Response::new(recorder.render().into())
     });
     warp::get().and(live.or(ready).unify().or(metrics).unify()).boxed()

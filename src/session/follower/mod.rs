@@ -3,37 +3,22 @@
 //! Its mailbox is subscribed before the log is read, so what the log does not have yet will be in the mailbox, and what
 //! both have is told by the position. A mailbox that overflowed is the same case: read the log from here, go on live.
 
-mod cursor;
+mod next;
 
 use std::{collections::HashSet, sync::Arc};
 
-pub use cursor::Cursor;
+pub use next::{Cursor, Next};
 
 use crate::{
     change::{Change, Link},
     cursor::{HistoryId, Mark, Position},
     db::Pool,
     error::{Kind, Result},
-    feed,
+    feed::{self, Page},
     hub::{Delivery, Hub, Item, Mailbox, Taken, Wanted, Window},
     metrics::{LAGGED_TOTAL, MAILBOX_ITEMS, RESYNC_TOTAL},
-    signal::Signal,
     topic::Topic,
 };
-
-/// What comes to a client next.
-pub enum Next {
-    /// A change that it lacks, with the cursor it has after it.
-    Change(Arc<Delivery>, Cursor),
-    /// A change that it need not be told of, but that may mean something for its being here.
-    Heed(Arc<Delivery>),
-    /// Something said.
-    Signal(Arc<Signal>),
-    /// More came than the mailbox holds. Changes are read from the log; what was said meanwhile is lost.
-    Lagged,
-    /// It cannot be continued from where it stood: it must fetch afresh. The position is where it goes on from.
-    Resync,
-}
 
 /// One client's mailbox and place.
 pub struct Follower {
@@ -212,8 +197,8 @@ impl Follower {
 
     /// Whether a cursor skips changes that this session has to look at for their links.
     fn is_ahead_of(&self, cursor: &Position, asked: &Mark) -> bool {
-        let at = cursor.furthest().at;
-        at > asked.at && (self.arriving || at > self.position.furthest().at)
+        let far = cursor.furthest();
+        is_behind(asked, far) && (self.arriving || far.at > self.position.furthest().at)
     }
 
     /// The cursor of a client that has had all up to here.
@@ -253,7 +238,7 @@ impl Follower {
     fn after_lagging(&self, dropped: Position) -> Replay {
         let arriving = self.arriving && !dropped.covers(&self.start);
         // An answer that had seen more than the hub had pushed leaves nothing to look at again.
-        let earlier = |asked: &&Mark| arriving && asked.at < self.position.furthest().at;
+        let earlier = |asked: &&Mark| arriving && is_behind(asked, self.position.furthest());
         match self.asked.as_ref().filter(earlier) {
             Some(asked) => {
                 let asked = Position::at(asked.clone());
@@ -347,14 +332,17 @@ impl Follower {
     /// Reads one page of the log. A page ends early at a change that brings a topic: the next one has that topic's too.
     async fn page(&mut self, replay: Replay, out: &mut Vec<Next>) -> Result<()> {
         let topics: Vec<Topic> = self.topics.iter().cloned().collect();
-        let page = match feed::replay(&self.pool, &replay.from, self.history, Some(&topics)).await {
-            Ok(page) => page,
-            Err(error) if error.kind == Kind::Conflict => {
-                self.start_over(out);
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
+        let page = feed::replay(&self.pool, &replay.from, self.history, Some(&topics)).await;
+        self.turn(replay, page, out)
+    }
+
+    /// Takes what a read of the log gave.
+    fn turn(&mut self, replay: Replay, page: Result<Page>, out: &mut Vec<Next>) -> Result<()> {
+        if page.as_ref().is_err_and(|error| error.kind == Kind::Conflict) {
+            self.start_over(out);
+            return Ok(());
+        }
+        let page = page?;
         self.replay = None;
         for delivery in page.deliveries {
             let change = &delivery.change;
@@ -397,5 +385,13 @@ impl Follower {
     }
 }
 
+/// Whether one moment is before another: by the clock, for a crash may give numbers out again, and by the numbers, for a
+/// clock may be set back.
+fn is_behind(mark: &Mark, other: &Mark) -> bool {
+    mark.at < other.at && !mark.snapshot.covers(&other.snapshot)
+}
+
+#[cfg(test)]
+mod sim;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use tokio_tungstenite::connect_async;
 use super::{say, token};
 use crate::{
     harness::{app::Socket, io::IoSocket},
-    history::ground::{Ground, until},
+    history::ground::{Ground, Terrain, until},
 };
 
 /// Two people in the direct thread of theirs.
@@ -85,7 +85,7 @@ async fn enter(ground: &Ground) -> [Client; 4] {
 
 #[tokio::test]
 async fn what_the_database_had_is_not_told_again_and_what_was_open_comes_once() {
-    let ground = Ground::start_with_feed_apart(DIRECT).await;
+    let ground = Ground::start_on(Terrain::FeedApart, DIRECT, &[], &[]).await;
     let mut first = enter(&ground).await;
     ground.sql(&say("live")).await;
     for client in &mut first {

@@ -7,7 +7,7 @@ mod outage;
 mod ready;
 mod slow;
 mod standing;
-mod writer;
+pub(crate) mod writer;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -20,18 +20,18 @@ use crate::{
 };
 
 /// Two people in one thread; what more a test needs it adds.
-const PAIR: &str = "
+pub(crate) const PAIR: &str = "
     insert into chat.users (username) values ('ada'), ('grace');
     insert into chat.threads (kind) values ('group');
     insert into chat.members (thread_id, user_id) values (1, 1), (1, 2);";
 
 /// A token of a user by integer id.
-fn token(user: i64) -> String {
+pub(crate) fn token(user: i64) -> String {
     token_with(&json!({ "sub": user.to_string(), "exp": now() + 3_600, "iat": now() }))
 }
 
 /// Opens a socket as a user, and reads the greeting; returns it with the cursor that it says.
-async fn open(ground: &Ground, user: i64, cursor: Option<&str>) -> (Socket, String) {
+pub(crate) async fn open(ground: &Ground, user: i64, cursor: Option<&str>) -> (Socket, String) {
     let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
     let url = format!("ws://{}/ws?token={}{cursor}", ground.bridge.address, token(user));
     let mut socket = Socket(connect_async(url).await.expect("a socket").0);
@@ -40,7 +40,7 @@ async fn open(ground: &Ground, user: i64, cursor: Option<&str>) -> (Socket, Stri
 }
 
 /// The contents of the next messages, and the cursor of the last.
-async fn messages(socket: &mut Socket, count: usize) -> (Vec<String>, String) {
+pub(crate) async fn messages(socket: &mut Socket, count: usize) -> (Vec<String>, String) {
     let (mut contents, mut cursor) = (Vec::new(), String::new());
     while contents.len() < count {
         let frame = socket.until("new_message").await;
@@ -69,10 +69,10 @@ async fn until_closed(socket: &mut Socket) -> (Vec<String>, Option<String>, u16)
     }
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().expect("a string").to_owned()
 }
 
-fn say(content: impl std::fmt::Display) -> String {
+pub(crate) fn say(content: impl std::fmt::Display) -> String {
     format!("insert into chat.messages (thread_id, sender_id, content) values (1, 2, '{content}')")
 }

@@ -127,10 +127,10 @@ async fn a_log_that_takes_nothing_takes_no_writer_down() {
 }
 
 /// A file system of two megabytes, where this may be had; unmounted with the value.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(pub(crate) PathBuf);
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let folder = std::env::temp_dir().join(format!("rowcast-small-{}", std::process::id()));
         std::fs::create_dir_all(&folder).ok()?;
         let mounted = Command::new("mount")

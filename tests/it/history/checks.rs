@@ -68,8 +68,9 @@ fn repeated(
         for (id, text) in &check.got {
             let Some((before, first)) = had.insert(*id, (run, nth)) else { continue };
             let row = rows.get(id);
-            let young =
-                row.is_none_or(|row| acked.get(&row.key).is_none_or(|at| *at > time - YOUNG));
+            let young = row.is_none_or(|row| {
+                acked.get(&row.key).is_none_or(|at| *at > time.saturating_sub(YOUNG))
+            });
             let since = row.is_some_and(|row| record.is_since(row, time, asked));
             let allowed = polled.by == By::Time && before != run && (young || since);
             if !allowed {

@@ -5,7 +5,7 @@
 mod checks;
 mod conversations;
 mod diary;
-mod dice;
+pub(crate) mod dice;
 mod direct;
 pub(crate) mod ground;
 mod guests;
@@ -20,9 +20,9 @@ mod rooms;
 mod sockets;
 mod streams;
 mod tally;
-mod trouble;
+pub(crate) mod trouble;
 mod verdict;
-mod world;
+pub(crate) mod world;
 mod writers;
 
 use std::{sync::Arc, time::Duration};
@@ -33,12 +33,12 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 use self::{
     diary::Diary,
     dice::Dice,
-    ground::Ground,
+    ground::{Ground, Terrain},
     inbox::{Inbox, LAST},
     pollers::{By, Polled},
     record::Record,
     sockets::Line,
-    trouble::{Played, Trouble},
+    trouble::{Fault, Played},
     verdict::Judge,
     world::{Ledger, World},
     writers::Desk,
@@ -46,19 +46,20 @@ use self::{
 use crate::harness::app;
 
 /// How large a run is.
-struct Size {
-    world: World,
-    writers: u64,
-    sockets: i64,
-    streams: i64,
+pub(crate) struct Size {
+    pub(crate) world: World,
+    pub(crate) writers: u64,
+    pub(crate) sockets: i64,
+    pub(crate) streams: i64,
     /// Clients of each kind of the other dialects.
-    mixed: i64,
-    changes: u64,
-    trouble: Trouble,
+    pub(crate) mixed: i64,
+    pub(crate) changes: u64,
+    pub(crate) trouble: &'static [(Fault, usize)],
     /// Over how long the trouble is spread.
-    within: Duration,
-    longest: u64,
-    bulks: u64,
+    pub(crate) within: Duration,
+    pub(crate) longest: u64,
+    pub(crate) bulks: u64,
+    pub(crate) terrain: Terrain,
 }
 
 const SHORT: Size = Size {
@@ -68,10 +69,17 @@ const SHORT: Size = Size {
     streams: 4,
     mixed: 2,
     changes: 3_000,
-    trouble: Trouble { listener: 3, bridge: 1, postgres: 1, stalls: 1, cuts: 1 },
+    trouble: &[
+        (Fault::Listener, 3),
+        (Fault::Bridge, 1),
+        (Fault::Postgres, 1),
+        (Fault::Stall, 1),
+        (Fault::Cut, 1),
+    ],
     within: Duration::from_secs(8),
     longest: 2_000,
     bulks: 2,
+    terrain: Terrain::Plain,
 };
 
 const LONG: Size = Size {
@@ -81,11 +89,29 @@ const LONG: Size = Size {
     streams: 15,
     mixed: 6,
     changes: 20_000,
-    trouble: Trouble { listener: 30, bridge: 10, postgres: 3, stalls: 5, cuts: 5 },
+    trouble: &[
+        (Fault::Listener, 30),
+        (Fault::Bridge, 10),
+        (Fault::Postgres, 3),
+        (Fault::Stall, 5),
+        (Fault::Cut, 5),
+    ],
     within: Duration::from_secs(110),
     longest: 5_000,
     bulks: 1,
+    terrain: Terrain::Plain,
 };
+
+/// What a run came to.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Totals {
+    pub(crate) changes: usize,
+    pub(crate) clients: usize,
+    pub(crate) deliveries: usize,
+    pub(crate) lost: usize,
+    pub(crate) twice: usize,
+    pub(crate) disordered: usize,
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_client_gets_every_change_once_and_in_order_whatever_breaks() {
@@ -97,7 +123,8 @@ async fn every_client_gets_every_change_once_and_in_order_whatever_breaks() {
     play(seed, if long { &LONG } else { &SHORT }).await;
 }
 
-async fn play(seed: u64, size: &Size) {
+/// Plays the schedule of a seed, and fails when something is wrong.
+pub(crate) async fn play(seed: u64, size: &Size) -> (Totals, Vec<Played>) {
     say(&format!("history checker: ROWCAST_SEED={seed}"));
     let mut dice = Dice::new(seed, 0);
     // Small mailboxes overflow, and then the log is read.
@@ -106,7 +133,7 @@ async fn play(seed: u64, size: &Size) {
     let flags =
         [mailbox, rate("rest"), rate("joins"), "--send-deadline=2s".into(), "--grace=2s".into()];
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let ground = Ground::start(&size.world.sql(), &flags).await;
+    let ground = Ground::start_on(size.terrain, &size.world.sql(), &flags, &[]).await;
     let (enough, seen_enough) = watch::channel(false);
     let (finishing, seen_finishing) = watch::channel(false);
     let ledger = Arc::new(Ledger::default());
@@ -114,7 +141,7 @@ async fn play(seed: u64, size: &Size) {
 
     let http = reqwest::Client::new();
     let line = |user: i64| Line {
-        address: ground.bridge.address,
+        address: ground.address(user),
         token: token(user),
         longest: 4_000,
         pause: 4_000,
@@ -144,7 +171,7 @@ async fn play(seed: u64, size: &Size) {
         writing.spawn(movers::wander(desk.clone(), user));
     }
 
-    let schedule = size.trouble.schedule(&mut dice, size.within);
+    let schedule = trouble::schedule(size.trouble, &mut dice, size.within);
     let trouble = trouble::play(&ground, schedule, dice).await;
     while ledger.changes() < size.changes {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -173,7 +200,9 @@ async fn play(seed: u64, size: &Size) {
         diaries.push(guest.expect("a guest"));
     }
     let took = began.elapsed();
-    judge(seed, size, &ground, &ledger, &trouble, &inboxes, &polled, &diaries, took).await;
+    let totals =
+        judge(seed, size, &ground, &ledger, &trouble, &inboxes, &polled, &diaries, took).await;
+    (totals, trouble)
 }
 
 fn start_clients(seed: u64, size: &Size, line: &dyn Fn(i64) -> Line) -> JoinSet<Inbox> {
@@ -215,7 +244,7 @@ async fn judge(
     polled: &[Polled],
     diaries: &[Diary],
     took: Duration,
-) {
+) -> Totals {
     let client = ground.client().await;
     let record = Record::read(&client).await;
     let acked = ledger.acked();
@@ -246,22 +275,16 @@ async fn judge(
     }
     let visits: usize = inboxes.iter().map(|inbox| inbox.visits.len()).sum();
     let checks: usize = polled.iter().map(|one| one.checks.len()).sum();
-    let count = |fault| trouble.iter().filter(|played| played.fault == fault).count();
-    use trouble::Fault::{Bridge, Cut, Listener, Postgres, Stall};
+    let faults = trouble::counted(trouble.iter().map(|played| played.fault));
     say(&format!(
         "history checker: seed {seed}: {} changes, {} clients, {visits} connections, {} deliveries, {} pollers, {checks} checks; \
-         killed: listener {}, bridge {}, postgres {}; stalls {}, cuts {}; {:.1} s\n\
+         {faults}; {:.1} s\n\
          history checker: lost {}, twice {}, out of order {}, strange {}, resyncs {}, errors {}; \
          pollers: skipped {}, repeated {}; log against writers: {}",
         record.rows.len(),
         inboxes.len(),
         verdict.delivered,
         polled.len(),
-        count(Listener),
-        count(Bridge),
-        count(Postgres),
-        count(Stall),
-        count(Cut),
         took.as_secs_f64(),
         verdict.lost,
         verdict.twice,
@@ -294,6 +317,16 @@ async fn judge(
         say(&format!("the bridge's log is kept in {}", kept.display()));
     }
     assert!(clean, "play it again with ROWCAST_SEED={seed}");
+    let heard = |of: fn(&tally::Tally) -> usize| mixed.iter().map(of).sum::<usize>();
+    let pages = polled.iter().flat_map(|one| &one.checks).map(|check| check.got.len());
+    Totals {
+        changes: record.rows.len(),
+        clients: inboxes.len() + polled.len() + heard(|tally| tally.clients),
+        deliveries: verdict.delivered + heard(|tally| tally.heard) + pages.sum::<usize>(),
+        lost: verdict.lost + skipped.len() + heard(|tally| tally.lost + tally.late),
+        twice: verdict.twice + repeated.len() + heard(|tally| tally.twice),
+        disordered: verdict.disordered + heard(|tally| tally.disordered),
+    }
 }
 
 fn token(user: i64) -> String {
@@ -302,6 +335,6 @@ fn token(user: i64) -> String {
 }
 
 #[expect(clippy::print_stderr, reason = "what a run was and what it found")]
-fn say(words: &str) {
+pub(crate) fn say(words: &str) {
     eprintln!("{words}");
 }

@@ -1,32 +1,37 @@
 //! The trouble of a run: what is killed, cut and stalled, and when.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
 use super::{
     dice::Dice,
-    ground::{Ground, now},
+    ground::{Ground, Proxy, now},
 };
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
+    /// The feed's connection is ended by the database.
     Listener,
+    /// All connections of the bridge are.
+    Backends,
+    /// The bridge is killed.
     Bridge,
+    /// One node after the other is stopped as a deployment does it, and started again.
+    Rolling,
+    /// Postgres is killed, with all its processes.
     Postgres,
+    /// Nothing passes between the bridge and Postgres for a while, and no connection ends.
     Stall,
+    /// All connections between the bridge and Postgres break.
     Cut,
-}
-
-/// How much goes wrong.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Trouble {
-    pub(crate) listener: usize,
-    pub(crate) bridge: usize,
-    pub(crate) postgres: usize,
-    pub(crate) stalls: usize,
-    pub(crate) cuts: usize,
+    /// The network between the bridge and Postgres is slow for a while.
+    Slow,
+    /// The same three between clients and the bridge.
+    ClientsStall,
+    ClientsCut,
+    ClientsSlow,
 }
 
 /// A fault that was played, and how long it lasted.
@@ -37,25 +42,37 @@ pub(crate) struct Played {
     pub(crate) until: i64,
 }
 
-impl Trouble {
-    /// Faults in an order and at times that the seed decides.
-    pub(crate) fn schedule(self, dice: &mut Dice, within: Duration) -> Vec<(Duration, Fault)> {
-        let kinds = [
-            (Fault::Listener, self.listener),
-            (Fault::Bridge, self.bridge),
-            (Fault::Postgres, self.postgres),
-            (Fault::Stall, self.stalls),
-            (Fault::Cut, self.cuts),
-        ];
-        let millis = u64::try_from(within.as_millis()).expect("a short run");
-        let mut schedule: Vec<_> = kinds
-            .into_iter()
-            .flat_map(|(fault, count)| std::iter::repeat_n(fault, count))
-            .map(|fault| (dice.millis(1_000, millis), fault))
-            .collect();
-        schedule.sort_unstable();
-        schedule
+/// Faults in an order and at times that the seed decides.
+pub(crate) fn schedule(
+    kinds: &[(Fault, usize)],
+    dice: &mut Dice,
+    within: Duration,
+) -> Vec<(Duration, Fault)> {
+    let millis = u64::try_from(within.as_millis()).expect("a short run");
+    let mut schedule: Vec<_> = kinds
+        .iter()
+        .flat_map(|(fault, count)| std::iter::repeat_n(*fault, *count))
+        .map(|fault| (dice.millis(1_000, millis), fault))
+        .collect();
+    schedule.sort_unstable();
+    schedule
+}
+
+/// How many of each kind, in words.
+pub(crate) fn counted(faults: impl Iterator<Item = Fault>) -> String {
+    let mut counts = BTreeMap::new();
+    for fault in faults {
+        *counts.entry(fault).or_insert(0) += 1;
     }
+    let words = counts.iter().map(|(fault, count)| {
+        // ClientsStall → clients stall
+        let name: String = format!("{fault:?}")
+            .chars()
+            .flat_map(|c| c.is_uppercase().then_some(' ').into_iter().chain(c.to_lowercase()))
+            .collect();
+        format!("{} {count}", name.trim())
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Plays a schedule; what is killed comes back before the next fault.
@@ -81,6 +98,19 @@ pub(crate) async fn play(
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
+            Fault::Backends => {
+                let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                    where application_name = 'rowcast' and pid <> pg_backend_pid()";
+                let _ = ground.superuser().await.query_one(sql, &[]).await;
+            }
+            Fault::Rolling => {
+                for node in std::iter::once(&ground.bridge).chain(&ground.second) {
+                    node.terminate().await;
+                    node.ended().await;
+                    tokio::time::sleep(pause).await;
+                    node.run().await;
+                }
+            }
             Fault::Bridge => {
                 ground.bridge.kill().await;
                 tokio::time::sleep(pause).await;
@@ -97,6 +127,22 @@ pub(crate) async fn play(
                 ground.proxy.open();
             }
             Fault::Cut => ground.proxy.cut(),
+            Fault::Slow => {
+                ground.proxy.slow();
+                tokio::time::sleep(pause * 4).await;
+                ground.proxy.open();
+            }
+            Fault::ClientsStall => {
+                ground.doors.iter().for_each(Proxy::stall);
+                tokio::time::sleep(pause * 6).await;
+                ground.doors.iter().for_each(Proxy::open);
+            }
+            Fault::ClientsCut => ground.doors.iter().for_each(Proxy::cut),
+            Fault::ClientsSlow => {
+                ground.doors.iter().for_each(Proxy::slow);
+                tokio::time::sleep(pause * 4).await;
+                ground.doors.iter().for_each(Proxy::open);
+            }
         }
         played.push(Played { fault, from, until: now() });
     }

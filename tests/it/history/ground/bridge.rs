@@ -142,7 +142,7 @@ impl Bridge {
     }
 }
 
-async fn free() -> SocketAddr {
+pub(super) async fn free() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     listener.local_addr().expect("an address")
 }

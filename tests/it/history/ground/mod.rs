@@ -1,10 +1,13 @@
-//! The ground that faults are played on: a Postgres that may be killed, a proxy that may stall, the real program.
+//! The ground that faults are played on: a Postgres that may be killed, proxies that may stall, the real program, once or twice.
 
 mod bridge;
+mod pooler;
 mod postgres;
 mod proxy;
+mod replica;
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -17,7 +20,26 @@ use rowcast::{
 };
 use tokio_postgres::Client;
 
-pub(crate) use self::{bridge::Bridge, postgres::Postgres, proxy::Proxy};
+pub(crate) use self::{
+    bridge::Bridge,
+    pooler::Pooler,
+    postgres::Postgres,
+    proxy::Proxy,
+    replica::{Replica, program},
+};
+
+/// What stands between clients and Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terrain {
+    /// One bridge.
+    Plain,
+    /// Two bridges; clients of each go to the other when theirs is away. What is between is a proxy.
+    Nodes,
+    /// One bridge of which only the feed goes through the proxy: what holds that up leaves the rest with the database.
+    FeedApart,
+    /// One bridge whose connections go through pgbouncer, in transaction mode; it may have another way to listen.
+    Pooled { listens: bool },
+}
 
 /// A Postgres of one's own, and a bridge in front of it that reaches it through a proxy.
 pub(crate) struct Ground {
@@ -25,6 +47,11 @@ pub(crate) struct Ground {
     pub(crate) proxy: Proxy,
     pub(crate) bridge: Bridge,
     pub(crate) lifecycle: Lifecycle,
+    /// The other node.
+    pub(crate) second: Option<Bridge>,
+    /// What clients go through, where that is not the bridge itself.
+    pub(crate) doors: Vec<Proxy>,
+    _pooler: Option<Pooler>,
 }
 
 impl Ground {
@@ -35,15 +62,16 @@ impl Ground {
 
     /// The same with further lines of `postgresql.conf`.
     pub(crate) async fn start_with(data: &str, flags: &[&str], settings: &[(&str, &str)]) -> Self {
-        Self::build(data, flags, settings, false).await
+        Self::start_on(Terrain::Plain, data, flags, settings).await
     }
 
-    /// Only the feed goes through the proxy: what holds it up leaves the rest of the bridge with the database.
-    pub(crate) async fn start_with_feed_apart(data: &str) -> Self {
-        Self::build(data, &[], &[], true).await
-    }
-
-    async fn build(data: &str, flags: &[&str], settings: &[(&str, &str)], apart: bool) -> Self {
+    /// The same on some terrain.
+    pub(crate) async fn start_on(
+        terrain: Terrain,
+        data: &str,
+        flags: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Self {
         let lifecycle = Lifecycle::new();
         let folder = folder();
         let postgres = Postgres::start(&folder, settings).await;
@@ -51,20 +79,55 @@ impl Ground {
         migrate::run(&target, &lifecycle, |_| {}).await.expect("migrated");
         let client = target.client(&lifecycle).await.expect("a connection");
         client.batch_execute(data).await.expect("data");
-        let proxy = Proxy::start(postgres.port()).await;
-        let behind = with_port(postgres.url().reveal(), proxy.port());
-        let bridge = if apart {
-            let listen = format!("--listen-url={}", behind.reveal());
-            Bridge::start(&folder, &postgres.url(), &[flags, &[&listen]].concat()).await
-        } else {
-            Bridge::start(&folder, &behind, flags).await
+        let proxy = Proxy::start(vec![postgres.port()]).await;
+        let direct = with_port(postgres.url().reveal(), proxy.port());
+        let (mut url, mut flags) = (direct.clone(), flags.to_vec());
+        let listen = format!("--listen-url={}", direct.reveal());
+        let pooler = match terrain {
+            Terrain::Pooled { listens } => {
+                if listens {
+                    flags.push(&listen);
+                }
+                let pooler = Pooler::start(&postgres, &folder, &direct).await;
+                url = with_port(direct.reveal(), pooler.port());
+                Some(pooler)
+            }
+            Terrain::FeedApart => {
+                flags.push(&listen);
+                url = postgres.url();
+                None
+            }
+            Terrain::Plain | Terrain::Nodes => None,
         };
-        Self { postgres, proxy, bridge, lifecycle }
+        let bridge = Bridge::start(&folder, &url, &flags).await;
+        let (mut second, mut doors) = (None, Vec::new());
+        if terrain == Terrain::Nodes {
+            let other = folder.join("second");
+            std::fs::create_dir_all(&other).expect("a folder");
+            let node = Bridge::start(&other, &url, &flags).await;
+            let (one, two) = (bridge.address.port(), node.address.port());
+            doors = vec![Proxy::start(vec![one, two]).await, Proxy::start(vec![two, one]).await];
+            second = Some(node);
+        }
+        Self { postgres, proxy, bridge, lifecycle, second, doors, _pooler: pooler }
+    }
+
+    /// Where one of the clients goes in.
+    pub(crate) fn address(&self, client: i64) -> SocketAddr {
+        let nth = client.unsigned_abs() as usize % self.doors.len().max(1);
+        self.doors.get(nth).map_or(self.bridge.address, |door| ([127, 0, 0, 1], door.port()).into())
     }
 
     /// A connection straight to the database, as the role that owns it.
     pub(crate) async fn client(&self) -> Client {
         let target = Target::parse(&self.postgres.url()).expect("a URL");
+        target.client(&self.lifecycle).await.expect("a connection")
+    }
+
+    /// A connection by the bridge's own way, as the role that owns the database.
+    pub(crate) async fn client_through(&self) -> Client {
+        let url = with_port(self.postgres.url().reveal(), self.proxy.port());
+        let target = Target::parse(&url).expect("a URL");
         target.client(&self.lifecycle).await.expect("a connection")
     }
 
@@ -116,7 +179,7 @@ fn folder() -> PathBuf {
     std::env::temp_dir().join(format!("rowcast-ground-{}-{nth}", std::process::id()))
 }
 
-fn with_port(url: &str, port: u16) -> Secret {
+pub(crate) fn with_port(url: &str, port: u16) -> Secret {
     let (server, database) = url.rsplit_once('/').expect("a database name");
     let (host, _) = server.rsplit_once(':').expect("a port");
     Secret::new(format!("{host}:{port}/{database}"))

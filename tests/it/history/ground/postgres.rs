@@ -92,10 +92,16 @@ impl Postgres {
 
     /// Hands a folder over to the account that the server runs as.
     pub(crate) fn own(&self, folder: &Path) {
+        let (uid, gid) = self.account();
+        chown(folder, Some(uid), Some(gid)).expect("another owner");
+    }
+
+    /// The account that the server runs as.
+    pub(crate) fn account(&self) -> (u32, u32) {
         let guard = self.cluster.lock().expect("whole");
         let data = guard.as_ref().expect("it runs").data();
         let owner = fs::metadata(data).expect("a data folder");
-        chown(folder, Some(owner.uid()), Some(owner.gid())).expect("another owner");
+        (owner.uid(), owner.gid())
     }
 
     /// Makes every process of it stand still, or go on.
