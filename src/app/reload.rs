@@ -46,6 +46,8 @@ pub const LIVE: &[&str] = &[
     "rate-channel-joins",
     "rate-broadcasts",
     "rate-presence",
+    "channel-idle",
+    "rights-recheck",
 ];
 
 /// Where `rowcast.reload()` leaves word.

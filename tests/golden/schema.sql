@@ -3526,25 +3526,6 @@ $$;
 
 COMMENT ON FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) IS 'Checks a table and its caller, notes the watch and writes its capture function. Called by watch().';
 
-CREATE FUNCTION rowcast._doctor_own() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
-    LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    select 'functions of your own',
-        count(*) filter (where r.state = 'missing') = 0,
-        coalesce(string_agg(r.signature || case r.state when 'missing' then ' is missing' else '' end, ', '
-            order by r.state, r.signature), 'none: all are as migrate installed them'),
-        case when count(*) filter (where r.state = 'missing') > 0 then 'rowcast migrate puts back what is missing' end
-    from rowcast.replaced r
-    union all
-    select 'tables of your own',
-        count(m.relation) = 0,
-        coalesce(string_agg(m.relation || ' ' || m.problem, '; '), 'the chat''s relations have what is asked of them'),
-        case when count(m.relation) > 0 then 'change the view; docs/bring-your-own-tables.md has its columns' end
-    from rowcast.misfits() m;
-$$;
-
-COMMENT ON FUNCTION rowcast._doctor_own() IS 'The doctor''s look at what a team has put in the place of ours.';
 CREATE FUNCTION rowcast._doctor_bridges() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3726,6 +3707,26 @@ end
 $$;
 
 COMMENT ON FUNCTION rowcast._doctor_log() IS 'The doctor''s look at the log: what is missing in it, how large it is, whether it can be read and survives.';
+
+CREATE FUNCTION rowcast._doctor_own() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select 'functions of your own',
+        count(*) filter (where r.state = 'missing') = 0,
+        coalesce(string_agg(r.signature || case r.state when 'missing' then ' is missing' else '' end, ', '
+            order by r.state, r.signature), 'none: all are as migrate installed them'),
+        case when count(*) filter (where r.state = 'missing') > 0 then 'rowcast migrate # puts back what is missing' end
+    from rowcast.replaced r
+    union all
+    select 'tables of your own',
+        count(m.relation) = 0,
+        coalesce(string_agg(m.relation || ' ' || m.problem, '; '), 'the chat''s relations have what is asked of them'),
+        case when count(m.relation) > 0 then 'select * from rowcast.misfits(); -- change the view; docs/bring-your-own-tables.md has its columns' end
+    from rowcast.misfits() m;
+$$;
+
+COMMENT ON FUNCTION rowcast._doctor_own() IS 'The doctor''s look at what a team has put in the place of ours.';
 
 CREATE FUNCTION rowcast._doctor_realtime() RETURNS TABLE(check_name text, ok boolean, detail text, remedy text)
     LANGUAGE plpgsql STABLE
@@ -4944,6 +4945,7 @@ CREATE FUNCTION rowcast._remedy(sqlstate text, relation text) RETURNS text
 $$;
 
 COMMENT ON FUNCTION rowcast._remedy(sqlstate text, relation text) IS 'What to do about a failure of capture.';
+
 CREATE FUNCTION rowcast._reset_of(name text) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6962,13 +6964,11 @@ ALTER TABLE ONLY rowcast.checkpoints
 ALTER TABLE ONLY rowcast.failures
     ADD CONSTRAINT failures_pkey PRIMARY KEY (id);
 
-<<<<<<< HEAD
 ALTER TABLE ONLY rowcast.installed
     ADD CONSTRAINT installed_pkey PRIMARY KEY (signature);
-=======
+
 ALTER TABLE ONLY rowcast.message_ends
     ADD CONSTRAINT message_ends_pkey PRIMARY KEY (id);
->>>>>>> supabase
 
 ALTER TABLE ONLY rowcast.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);
@@ -7376,12 +7376,13 @@ REVOKE ALL ON FUNCTION rowcast._condition(watch integer, column_name text, opera
 
 REVOKE ALL ON FUNCTION rowcast._define_capture(relation regclass, wanted_topic text, wanted_columns text[], wanted_identity text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION rowcast._doctor_own() FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast._doctor_bridges() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._doctor_limit(name text, usual text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._doctor_log() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._doctor_own() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._doctor_realtime() FROM PUBLIC;
 
@@ -7444,6 +7445,7 @@ REVOKE ALL ON FUNCTION rowcast._refuse_role(role text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast._refuse_subject(watch integer, role text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._remedy(sqlstate text, relation text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION rowcast._reset_of(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._ring() FROM PUBLIC;

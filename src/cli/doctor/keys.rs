@@ -80,19 +80,19 @@ fn guessable(secret: &str) -> Option<String> {
 
 /// How a usable key is made of what was given.
 fn new_key(given: &str, error: &Error) -> String {
-    let use_it = "export ROWCAST_JWT_PUBLIC_KEY=rowcast.pem";
+    let use_it = "export ROWCAST_JWT_PUBLIC_KEY=public-key.pem";
     let file = Path::new(given).is_file().then(|| quoted(given));
     let text = std::fs::read_to_string(given).unwrap_or_default();
     match file {
         Some(file) if error.message.contains("private key") => {
-            format!("openssl pkey -in {file} -pubout -out rowcast.pem\n{use_it}")
+            format!("openssl pkey -in {file} -pubout -out public-key.pem\n{use_it}")
         }
         Some(file) if text.contains("BEGIN CERTIFICATE") => {
-            format!("openssl x509 -in {file} -pubkey -noout -out rowcast.pem\n{use_it}")
+            format!("openssl x509 -in {file} -pubkey -noout -out public-key.pem\n{use_it}")
         }
         _ => format!(
             "openssl genpkey -algorithm ed25519 -out rowcast.key # for whoever signs the tokens\n\
-             openssl pkey -in rowcast.key -pubout -out rowcast.pem\n{use_it}"
+             openssl pkey -in rowcast.key -pubout -out public-key.pem\n{use_it}"
         ),
     }
 }

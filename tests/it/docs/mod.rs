@@ -96,6 +96,11 @@ fn every_path_of_the_repository_exists() {
         let home = page.path.parent().map(PathBuf::from).unwrap_or_default();
         for code in page.code() {
             for found in path.captures_iter(&code.text) {
+                // `src/module::a_test`: who has such a table has a test of its own for it.
+                let end = found.get(1).map_or(0, |path| path.end());
+                if code.text[end..].starts_with("::") {
+                    continue;
+                }
                 let named = found[1].trim_end_matches(['.', ':']);
                 let like = regex::escape(named.trim_end_matches('/'))
                     .replace(r"\*", "[^/]*")
