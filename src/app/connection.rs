@@ -145,9 +145,7 @@ async fn talk<S: Answers>(
         async move {
             match (ready, begun) {
                 (Some(ready), _) => ready,
-                (None, Some((answer, received, way_back))) => {
-                    in_time_or_left(answer, received, way_back, &desk).await
-                }
+                (None, Some(begun)) => in_time_or_left(begun, &desk).await,
                 (None, None) => std::future::pending().await,
             }
         }
@@ -185,22 +183,25 @@ async fn ending(lifecycle: &Lifecycle, may_end: &Notify) {
     may_end.notified().await;
 }
 
-/// Begins to answer a request; what tells that it has been read whole, and its way back, where it has one.
-fn begin<S: Answers>(
-    service: &S,
-    mut request: Request<Incoming>,
-) -> (Answer<S::Content, S::Error>, Received, Option<Vec<u8>>) {
+/// An answer that has been begun.
+struct Begun<B, E> {
+    answer: Answer<B, E>,
+    /// Tells that the request has been read whole.
+    received: Received,
+    /// Its way back, where it may leave.
+    way_back: Option<Vec<u8>>,
+}
+
+fn begin<S: Answers>(service: &S, mut request: Request<Incoming>) -> Begun<S::Content, S::Error> {
     let way_back = request.extensions().get::<OnUpgrade>().is_none().then(|| way_back(&request));
     let received = Received::default();
     request.extensions_mut().insert(received.clone());
-    (Box::pin(service.call(apart(request))), received, way_back)
+    Begun { answer: Box::pin(service.call(apart(request))), received, way_back }
 }
 
 /// The answer, unless it takes long: then it is left on the desk, and this is dropped.
 async fn in_time_or_left<B, E>(
-    mut answer: Answer<B, E>,
-    received: Received,
-    way_back: Option<Vec<u8>>,
+    Begun { mut answer, received, way_back }: Begun<B, E>,
     desk: &Desk<B, E>,
 ) -> Result<Response<B>, E> {
     let Some(way_back) = way_back else { return answer.await };

@@ -75,12 +75,12 @@ impl Clients {
             let (board, doors, in_to) = (Arc::clone(&board), Arc::clone(&doors), in_to.clone());
             runtime.spawn(async move {
                 let Ok(door) = doors.acquire_owned().await else { return };
-                let come = timeout(CONNECTED_WITHIN, connect(&dial, &board)).await;
+                let come = timeout(CONNECTED_WITHIN, Box::pin(connect(&dial, &board))).await;
                 drop(door);
                 match come.context("no answer in time").and_then(|come| come) {
                     Ok((stream, frames)) => {
                         let _ = in_to.send(Ok(())).await;
-                        if let Err(error) = listen(stream, frames, &board).await {
+                        if let Err(error) = Box::pin(listen(stream, frames, &board)).await {
                             board.gone(&error);
                         }
                     }

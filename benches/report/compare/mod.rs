@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use self::{
     clients::{Board, Clients},
-    peers::{Kind, Peer},
+    peers::{Kind, Peer, Return},
     results::Results,
     writers::Writers,
 };
@@ -242,12 +242,7 @@ fn storm(postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) -> Result<(
 }
 
 /// Everybody comes back at the same moment and gets what was missed.
-fn resume(
-    postgres: &Postgres,
-    kind: Kind,
-    back: fn(&Peer, usize, usize, &str) -> Result<clients::Dial>,
-    figures: &mut Figures<'_>,
-) -> Result<()> {
+fn resume(postgres: &Postgres, kind: Kind, back: Return, figures: &mut Figures<'_>) -> Result<()> {
     let peer = Peer::start(kind, postgres)?;
     let writers = Writers::start(postgres, &peer)?;
     let first = Clients::open(vec![peer.dial(0, ALL)?], 1)?;

@@ -52,12 +52,16 @@ enum Process {
     Other { child: Child, _leash: Leash, folder: Option<PathBuf> },
 }
 
+/// Path and body of a publication, made of a topic and a text.
+type Request = Arc<dyn Fn(&str, &str) -> (String, String) + Send + Sync>;
+/// How the n-th client comes back to a topic, with what it kept.
+pub(super) type Return = fn(&Peer, usize, usize, &str) -> Result<Dial>;
+
 /// How a row is told to a peer that does not hear of it from the database.
 #[derive(Clone)]
 pub(super) struct Publish {
     pub(super) address: SocketAddr,
-    /// Path and body for a topic and a text.
-    pub(super) request: Arc<dyn Fn(&str, &str) -> (String, String) + Send + Sync>,
+    pub(super) request: Request,
 }
 
 impl Kind {
@@ -123,7 +127,7 @@ impl Kind {
     }
 
     /// How a client comes back to what it missed, where the peer has that.
-    pub(super) fn resumes(self) -> Option<fn(&Peer, usize, usize, &str) -> Result<Dial>> {
+    pub(super) fn resumes(self) -> Option<Return> {
         match self {
             Self::Chat => Some(|peer, nth, topic, cursor| {
                 let dial = peer.dial(nth, topic)?;
