@@ -1,8 +1,8 @@
 -- `poll/updates` of the long-polling dialect: what differs from the unread state that a session was last given.
 --
 -- The state is {"<thread id>": [unread, last seq]} of the threads with unread messages. A poll that has nothing to
--- answer waits with its state; when a thread changes, that thread alone is counted again, for many waiting polls in
--- one call.
+-- answer waits with its state; when one of its threads changes, its user's threads are counted again, for many waiting
+-- polls in one call.
 
 create or replace function chat._longpoll_state(reader bigint)
 returns jsonb
@@ -204,12 +204,10 @@ $$;
 comment on function chat._longpoll_given(text[], bigint[], jsonb[], timestamptz) is
     'Notes what sessions were given.';
 
-create or replace function chat.longpoll_recount(
-    sessions text[],
-    readers bigint[],
-    states jsonb[],
-    pair_nths bigint[],
-    pair_threads bigint[])
+-- up to 0.1.0 only the threads that had changed were counted
+drop function if exists chat.longpoll_recount(text[], bigint[], jsonb[], bigint[], bigint[]);
+
+create or replace function chat.longpoll_recount(sessions text[], readers bigint[], states jsonb[])
 returns table (nth bigint, answer jsonb)
 language plpgsql
 volatile
@@ -221,30 +219,23 @@ declare
     new_states jsonb[];
     changes jsonb[];
 begin
+    -- All threads are looked at, not only the one that woke the poll: the answer speaks for this moment, and the
+    -- bridge may have heard of one commit and not yet of an earlier one.
     select array_agg(n.nth order by n.nth),
         array_agg(n.state order by n.nth),
         array_agg(n.threads order by n.nth)
     into nths, new_states, changes
     from (
-        select a.nth,
-            (a.state - array_agg(d.thread::text))
-                || coalesce(jsonb_object_agg(d.thread, d.value) filter (where d.value is not null), '{}') as state,
-            jsonb_agg(d.thread) as threads
+        select a.nth, s.state, jsonb_agg(k.thread) as threads
         from unnest(states) with ordinality a (state, nth)
-        join lateral (
-            select p.thread,
-                case when n.unread > 0 then jsonb_build_array(n.unread, t.last_seq) end as value
-            from unnest(pair_nths, pair_threads) p (nth, thread)
-            left join lateral (
-                select u.unread
-                from chat.unread_counts u
-                where u.user_id = readers[a.nth]
-                    and u.thread_id = p.thread
-            ) n on true
-            left join chat.threads t on t.id = p.thread
-            where p.nth = a.nth
-        ) d on d.value is distinct from a.state -> d.thread::text
-        group by a.nth, a.state
+        cross join lateral (select chat._longpoll_state(readers[a.nth]) as state offset 0) s
+        cross join lateral (
+            select jsonb_object_keys(s.state)
+            union
+            select jsonb_object_keys(a.state)
+        ) k (thread)
+        where s.state -> k.thread is distinct from a.state -> k.thread
+        group by a.nth, s.state
     ) n;
 
     perform chat._longpoll_given(
@@ -264,5 +255,5 @@ begin
 end
 $$;
 
-comment on function chat.longpoll_recount(text[], bigint[], jsonb[], bigint[], bigint[]) is
-    'Counts changed threads again for many waiting polls; a row for each (from 1) whose state differs now.';
+comment on function chat.longpoll_recount(text[], bigint[], jsonb[]) is
+    'Counts again for many waiting polls; a row for each (from 1) whose state differs now.';

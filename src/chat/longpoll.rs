@@ -19,7 +19,7 @@ pub struct Asked {
     pub answer: Box<RawValue>,
 }
 
-/// A waiting poll for updates whose threads have changed.
+/// A waiting poll for updates of which a thread has changed.
 pub struct Recount {
     /// A hash of the session.
     pub session: String,
@@ -27,8 +27,6 @@ pub struct Recount {
     pub reader: i64,
     /// The state that it waits with.
     pub state: Json,
-    /// The threads that have changed.
-    pub threads: Vec<i64>,
 }
 
 impl Chat {
@@ -58,19 +56,13 @@ impl Chat {
         self.json(sql, &[&reader, &session, &last_check]).await
     }
 
-    /// Counts changed threads again for waiting polls, all in one call; an answer for each whose state differs now.
+    /// Counts again for waiting polls, all in one call; an answer for each whose state differs now.
     pub async fn longpoll_recount(&self, asked: &[Recount]) -> Result<Vec<Option<Json>>> {
         let sessions: Vec<&str> = asked.iter().map(|one| one.session.as_str()).collect();
         let readers: Vec<i64> = asked.iter().map(|one| one.reader).collect();
         let states: Vec<Json> = asked.iter().map(|one| one.state.clone()).collect();
-        let pairs = || {
-            let nths = (1i64..).zip(asked);
-            nths.flat_map(|(nth, one)| one.threads.iter().map(move |&thread| (nth, thread)))
-        };
-        let nths: Vec<i64> = pairs().map(|(nth, _)| nth).collect();
-        let threads: Vec<i64> = pairs().map(|(_, thread)| thread).collect();
-        let sql = "select nth, answer from chat.longpoll_recount($1, $2, $3, $4, $5)";
-        let rows = self.pool.query(sql, &[&sessions, &readers, &states, &nths, &threads]).await?;
+        let sql = "select nth, answer from chat.longpoll_recount($1, $2, $3)";
+        let rows = self.pool.query(sql, &[&sessions, &readers, &states]).await?;
         let mut answers: Vec<Option<Json>> = asked.iter().map(|_| None).collect();
         for row in rows {
             let nth: i64 = row.try_get("nth")?;

@@ -1969,7 +1969,7 @@ $$;
 
 COMMENT ON FUNCTION chat.longpoll_read(reader bigint, thread bigint) IS 'Marks a thread as read, or all threads of the reader (null); how many messages that covered.';
 
-CREATE FUNCTION chat.longpoll_recount(sessions text[], readers bigint[], states jsonb[], pair_nths bigint[], pair_threads bigint[]) RETURNS TABLE(nth bigint, answer jsonb)
+CREATE FUNCTION chat.longpoll_recount(sessions text[], readers bigint[], states jsonb[]) RETURNS TABLE(nth bigint, answer jsonb)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1979,30 +1979,23 @@ declare
     new_states jsonb[];
     changes jsonb[];
 begin
+    -- All threads are looked at, not only the one that woke the poll: the answer speaks for this moment, and the
+    -- bridge may have heard of one commit and not yet of an earlier one.
     select array_agg(n.nth order by n.nth),
         array_agg(n.state order by n.nth),
         array_agg(n.threads order by n.nth)
     into nths, new_states, changes
     from (
-        select a.nth,
-            (a.state - array_agg(d.thread::text))
-                || coalesce(jsonb_object_agg(d.thread, d.value) filter (where d.value is not null), '{}') as state,
-            jsonb_agg(d.thread) as threads
+        select a.nth, s.state, jsonb_agg(k.thread) as threads
         from unnest(states) with ordinality a (state, nth)
-        join lateral (
-            select p.thread,
-                case when n.unread > 0 then jsonb_build_array(n.unread, t.last_seq) end as value
-            from unnest(pair_nths, pair_threads) p (nth, thread)
-            left join lateral (
-                select u.unread
-                from chat.unread_counts u
-                where u.user_id = readers[a.nth]
-                    and u.thread_id = p.thread
-            ) n on true
-            left join chat.threads t on t.id = p.thread
-            where p.nth = a.nth
-        ) d on d.value is distinct from a.state -> d.thread::text
-        group by a.nth, a.state
+        cross join lateral (select chat._longpoll_state(readers[a.nth]) as state offset 0) s
+        cross join lateral (
+            select jsonb_object_keys(s.state)
+            union
+            select jsonb_object_keys(a.state)
+        ) k (thread)
+        where s.state -> k.thread is distinct from a.state -> k.thread
+        group by a.nth, s.state
     ) n;
 
     perform chat._longpoll_given(
@@ -2022,7 +2015,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION chat.longpoll_recount(sessions text[], readers bigint[], states jsonb[], pair_nths bigint[], pair_threads bigint[]) IS 'Counts changed threads again for many waiting polls; a row for each (from 1) whose state differs now.';
+COMMENT ON FUNCTION chat.longpoll_recount(sessions text[], readers bigint[], states jsonb[]) IS 'Counts again for many waiting polls; a row for each (from 1) whose state differs now.';
 
 CREATE FUNCTION chat.longpoll_send(sender bigint, thread bigint, content text) RETURNS jsonb
     LANGUAGE plpgsql
@@ -7302,7 +7295,7 @@ REVOKE ALL ON FUNCTION chat.longpoll_presence(reader bigint, partners bigint[], 
 
 REVOKE ALL ON FUNCTION chat.longpoll_read(reader bigint, thread bigint) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION chat.longpoll_recount(sessions text[], readers bigint[], states jsonb[], pair_nths bigint[], pair_threads bigint[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION chat.longpoll_recount(sessions text[], readers bigint[], states jsonb[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.longpoll_send(sender bigint, thread bigint, content text) FROM PUBLIC;
 

@@ -88,14 +88,14 @@ async fn a_help_desk_of_its_own_is_live_counted_read_and_resumed() {
 
     // Their row, by their statement.
     post(&app, "DESK-1", "mina", "On my way").await;
-    let came = lucy.next().await;
+    let came = lucy.until("new_message").await;
     assert_eq!(
         (&came["type"], &came["data"]["content"]),
         (&json!("new_message"), &json!("On my way"))
     );
     assert_eq!(came["data"]["thread_id"], json!(ticket));
     assert_eq!(came["data"]["sender"], json!({ "full_name": "Mina Harker", "role": "agent" }));
-    assert_eq!(mina.next().await["data"]["content"], "On my way");
+    assert_eq!(mina.until("new_message").await["data"]["content"], "On my way");
 
     let unread = get(&app, "lucy", "/api/chat/unread-count").await;
     assert_eq!(unread["data"], json!({ "unread_count": 1, "threads": { &ticket: 1 } }));

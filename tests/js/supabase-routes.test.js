@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { createHmac } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer, request } from "node:http";
@@ -17,7 +17,8 @@ import pg from "pg";
 
 import { Inbox, Rowcast } from "./rowcast.js";
 
-const SECRET = "a secret of tests, 32 characters or more";
+// The doctor would name one that can be guessed.
+const SECRET = randomBytes(36).toString("base64");
 const KEYS = { publishable: "sb_publishable_routes", secret: "sb_secret_routes" };
 const BINARY = process.env.ROWCAST_BINARY ?? fileURLToPath(new URL("../../target/debug/rowcast", import.meta.url));
 const GUIDE = await readFile(new URL("../../docs/migrate-from-supabase.md", import.meta.url), "utf8");

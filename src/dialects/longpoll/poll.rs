@@ -1,6 +1,6 @@
 //! The two polls: subscribe, ask the database once, then wait for what changes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -88,7 +88,7 @@ fn sent(changes: &[Arc<Delivery>], me: i64, thread: i64, after: i64) -> Sent {
     }
 }
 
-/// `poll/updates`: counts again what changed, together with the other polls that the same change wakes.
+/// `poll/updates`: counts again when something changed, together with the other polls that the same change wakes.
 pub(super) async fn updates(
     caller: Box<Caller>,
     recounts: Recounts,
@@ -118,16 +118,10 @@ pub(super) async fn updates(
                 Woke::Ask => break,
                 Woke::Changes(changes) => changes,
             };
-            let threads = counted(&changes, me);
-            if threads.is_empty() {
+            if !changes.iter().any(|change| counts(change, me)) {
                 continue;
             }
-            let recount = Recount {
-                session: session.clone(),
-                reader: me,
-                state: state.clone(),
-                threads: threads.into_iter().collect(),
-            };
+            let recount = Recount { session: session.clone(), reader: me, state: state.clone() };
             if let Some(answer) = recounts.ask(recount).await? {
                 return Ok(answer.as_str().to_owned());
             }
@@ -135,18 +129,13 @@ pub(super) async fn updates(
     }
 }
 
-/// The threads whose unread messages a change may have made more or fewer.
-fn counted(changes: &[Arc<Delivery>], me: i64) -> BTreeSet<i64> {
-    let mut threads = BTreeSet::new();
-    for delivery in changes {
-        match session::event(delivery).as_ref() {
-            Some(Event::Sent(message)) => threads.extend(Some(message.thread_id)),
-            Some(Event::Deleted(gone)) => threads.extend(Some(gone.thread_id)),
-            Some(
-                Event::Joined(member) | Event::Left(member) | Event::Marked { now: member, .. },
-            ) if member.user_id == me => threads.extend(Some(member.thread_id)),
-            _ => {}
+/// Whether a change may have made more or fewer of a user's unread messages.
+fn counts(change: &Delivery, me: i64) -> bool {
+    match session::event(change).as_ref() {
+        Some(Event::Sent(_) | Event::Deleted(_)) => true,
+        Some(Event::Joined(member) | Event::Left(member) | Event::Marked { now: member, .. }) => {
+            member.user_id == me
         }
+        _ => false,
     }
-    threads
 }

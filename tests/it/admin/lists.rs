@@ -70,6 +70,8 @@ async fn topics_are_listed_with_their_holders() {
     grace.until("connection_established").await;
     let all = get(&app, "topics").await;
     let wanted = json!([
+        // The bridge's own ear, for `rowcast.reload()`.
+        { "topic": "table:rowcast.reload", "holders": 1 },
         { "topic": "thread:1", "holders": 2 }, { "topic": "thread:2", "holders": 2 },
         { "topic": "user:1", "holders": 1 }, { "topic": "user:2", "holders": 1 },
     ]);

@@ -193,7 +193,8 @@ impl World {
             None => false,
         };
         if !resumed {
-            client.before = Some(self.passed.clone());
+            // It begins where the database stood when it was asked, or where the hub is further.
+            client.before = Some(&self.passed | &self.postgres.committed);
             client.got.clear();
             client.cursor = Some(follower.cursor());
         }
