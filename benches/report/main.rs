@@ -5,6 +5,7 @@ mod bridge;
 mod compare;
 mod fanout;
 mod filters;
+mod guard;
 mod idle;
 mod inserts;
 mod latency;
@@ -48,16 +49,22 @@ const QUICK: Scale =
 const HELP: &str = "\
 Measures Rowcast against its budgets and prints a table.
 
-usage: scripts/bench [--quick] [PART…]
-       scripts/bench compare [--quick] [--sockudo] [--plot FILE] [PEER…]
+usage: scripts/bench [--quick] [--guard | --keep] [PART…]
+       scripts/bench instructions
+       scripts/bench compare [--quick] [--rounds N] [--sockudo] [--plot FILE] [PEER…]
 
   --quick   shorter rounds, two minutes at most
+  --guard   holds the ratios against those of benches/ratios.txt, and ends with 1 when one is much worse
+  --keep    writes them there
   PART      only some of: inserts, latency, fanout, idle, polls, reads, permits, filters
 
 compare puts Rowcast beside what people would use instead, on the same Postgres with the same clients:
 
   PEER      only some of: rowcast, rowcast-table, by-hand, socket.io, nchan, sockudo
-  --plot    draws the table as an SVG";
+  --rounds  how often each has its turn: 5, with --quick 3
+  --plot    draws the table as an SVG
+
+instructions counts those of the hot paths (valgrind), which are the same on every machine of a kind";
 
 const PARTS: [&str; 8] =
     ["inserts", "latency", "fanout", "idle", "polls", "reads", "permits", "filters"];
@@ -76,12 +83,21 @@ fn main() -> Result<()> {
     }
     let (flags, parts): (Vec<&str>, Vec<&str>) =
         arguments.iter().map(String::as_str).partition(|one| one.starts_with('-'));
-    let unknown = flags.iter().any(|flag| *flag != "--quick")
+    let unknown = flags.iter().any(|flag| !["--quick", "--guard", "--keep"].contains(flag))
         || parts.iter().any(|part| !PARTS.contains(part));
     anyhow::ensure!(!unknown, "{HELP}");
-    let scale = if flags.is_empty() { FULL } else { QUICK };
+    let scale = if flags.contains(&"--quick") { QUICK } else { FULL };
     let wanted = |part: &str| parts.is_empty() || parts.contains(&part);
-    report(scale, wanted)
+    let ratios = report(scale, wanted)?;
+    if flags.contains(&"--keep") {
+        guard::keep(&ratios)?;
+    }
+    if flags.contains(&"--guard") {
+        let (text, good) = guard::compare(&ratios)?;
+        print(&text);
+        anyhow::ensure!(good, "a ratio is much worse than it was");
+    }
+    Ok(())
 }
 
 /// `compare` and what follows it.
@@ -91,6 +107,10 @@ fn beside_others(arguments: &[String]) -> Result<()> {
     while let Some(argument) = rest.next() {
         match argument.as_str() {
             "--quick" => scale = compare::QUICK,
+            "--rounds" => {
+                let count = rest.next().and_then(|count| count.parse().ok());
+                scale = scale.rounds(count.filter(|&count| count > 0).context(HELP)?);
+            }
             "--plot" => plot = Some(std::path::PathBuf::from(rest.next().context(HELP)?)),
             flag if flag.starts_with('-') => anyhow::bail!("{HELP}"),
             peer => peers.push(peer),
@@ -99,7 +119,7 @@ fn beside_others(arguments: &[String]) -> Result<()> {
     compare::run(scale, &peers, plot.as_deref())
 }
 
-fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<()> {
+fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<Vec<guard::Ratio>> {
     say("starting a private Postgres");
     let postgres = Postgres::start()?;
     Bridge::migrate(&postgres)?;
@@ -133,7 +153,7 @@ fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<()> {
         filters::measure(scale, &postgres, &mut table)?;
     }
     print(&table.text(&postgres));
-    Ok(())
+    Ok(table.ratios().to_vec())
 }
 
 /// Prints the outcome.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::postgres::Postgres;
+use crate::{guard::Ratio, postgres::Postgres};
 
 /// What must hold of a figure.
 #[derive(Debug, Clone, Copy)]
@@ -14,15 +14,19 @@ pub(crate) enum Budget {
 }
 
 /// Rows as they come in.
-pub(crate) struct Table(Vec<[String; 4]>);
+pub(crate) struct Table {
+    rows: Vec<[String; 4]>,
+    ratios: Vec<Ratio>,
+}
 
 impl Table {
     pub(crate) fn new() -> Self {
-        Self(Vec::new())
+        Self { rows: Vec::new(), ratios: Vec::new() }
     }
 
     /// Adds a figure.
     pub(crate) fn add(&mut self, what: &str, budget: Budget, measured: Option<f64>, unit: &str) {
+        self.ratios.extend(Ratio::of(what, measured, unit));
         let shown = |value: f64| match value.abs() {
             0.0..10.0 => format!("{value:.2}{unit}"),
             10.0..1_000.0 => format!("{value:.1}{unit}"),
@@ -44,14 +48,19 @@ impl Table {
         };
         let measured = measured.map_or("not measured here".to_owned(), shown);
         crate::say(&format!("  {what}: {measured} {verdict}"));
-        self.0.push([what.to_owned(), wanted, measured, verdict]);
+        self.rows.push([what.to_owned(), wanted, measured, verdict]);
+    }
+
+    /// What means the same on any machine.
+    pub(crate) fn ratios(&self) -> &[Ratio] {
+        &self.ratios
     }
 
     /// The table as Markdown that can be read as it is.
     pub(crate) fn text(&self, postgres: &Postgres) -> String {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let head = ["what", "budget", "measured", "verdict"].map(str::to_owned);
-        let rows: Vec<&[String; 4]> = std::iter::once(&head).chain(&self.0).collect();
+        let rows: Vec<&[String; 4]> = std::iter::once(&head).chain(&self.rows).collect();
         let mut widths = [0; 4];
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row.iter()) {

@@ -53,6 +53,12 @@ pub(crate) struct Scale {
     crowd: usize,
 }
 
+impl Scale {
+    pub(crate) fn rounds(self, rounds: usize) -> Self {
+        Self { rounds, ..self }
+    }
+}
+
 pub(crate) const FULL: Scale = Scale { rounds: 5, paced: 10, deliveries: 300_000, crowd: CROWD };
 pub(crate) const QUICK: Scale = Scale { rounds: 3, paced: 3, deliveries: 100_000, crowd: CROWD };
 
