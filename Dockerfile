@@ -8,6 +8,7 @@ RUN mkdir -p src tests/it && echo 'fn main() {}' | tee src/main.rs tests/it/main
     && cargo build --locked --release --bin rowcast && rm -rf src tests
 COPY build.rs* ./
 COPY sql sql
+COPY docs/api docs/api
 COPY src src
 RUN touch src/main.rs src/lib.rs && cargo build --locked --release --bin rowcast
 RUN apt-get update -q && apt-get install -y -q --no-install-recommends ca-certificates

@@ -86,3 +86,31 @@ fn every_alert_says_what_to_do() {
     let headings = page.lines().filter(|line| line.starts_with("## ")).count();
     assert_eq!(headings, alerts.len(), "docs/alerts.md and the rules differ");
 }
+
+/// What the compiler reads besides the sources has to be in the image that builds them.
+#[test]
+fn the_image_has_every_folder_that_is_built_from() {
+    let (dockerfile, ignored) = (read("Dockerfile"), read(".dockerignore"));
+    let mut folders = BTreeSet::from(["src".to_owned(), "sql".to_owned()]);
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = fs::read_to_string(&path).expect("a source");
+                let included = text.split("include_str!(\"").skip(1);
+                let outside =
+                    included.filter_map(|rest| rest.split('"').next()?.split("../docs/").nth(1));
+                let parents = outside.filter_map(|file| Path::new(file).parent());
+                folders.extend(parents.map(|parent| format!("docs/{}", parent.display())));
+            }
+        }
+    }
+    assert!(folders.len() > 2, "{folders:?}");
+    for folder in folders {
+        assert!(dockerfile.contains(&format!("COPY {folder} {folder}\n")), "no COPY of {folder}");
+        assert!(ignored.lines().any(|line| line == format!("!{folder}")), "{folder} is ignored");
+    }
+}
