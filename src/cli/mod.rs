@@ -16,7 +16,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// Committed PostgreSQL rows on people's screens a millisecond later.
 #[derive(Debug, Parser)]
@@ -93,7 +93,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn log_to_stderr(directives: &str, format: Format) {
-    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = filter(directives).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -102,6 +102,34 @@ fn log_to_stderr(directives: &str, format: Format) {
         Format::Text => builder.with_target(false).init(),
         Format::Json => builder.json().init(),
     }
+}
+
+/// Crates that write what passes through them below `info`: parameters of statements, frames, headers. That is people's messages and
+/// their tokens, so they have to be named to be heard.
+const TALKATIVE: &[&str] = &[
+    "engineioxide",
+    "engineioxide_core",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "tokio_postgres",
+    "tungstenite",
+    "tokio_tungstenite",
+];
+
+fn filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    let mut filter = EnvFilter::try_new(directives)?;
+    let named = |name: &str| {
+        directives.split(',').any(|one| one.trim().split(['=', ':']).next() == Some(name))
+    };
+    if filter.max_level_hint().is_some_and(|level| level <= LevelFilter::INFO) {
+        return Ok(filter);
+    }
+    for name in TALKATIVE.iter().filter(|name| !named(name)) {
+        filter = filter.add_directive(format!("{name}=warn").parse()?);
+    }
+    Ok(filter)
 }
 
 /// Prints a line to standard output; whoever closed it, such as `head`, has had enough.

@@ -92,7 +92,7 @@ pub async fn claims(services: &Services, ask: &Ask) -> Result<Claims> {
     let presented = token::presented(&ask.headers, Some(&ask.query), Sources::USUAL);
     let origin = text(&ask.headers, header::ORIGIN);
     let host = text(&ask.headers, header::HOST);
-    let same = |origin: &str| origin.split_once("://").map(|(_, host)| host) == host;
+    let same = |origin: &str| is_of(origin, host);
     if !may_connect(services, &ask.headers) {
         return Err(Error::forbidden(
             "This page's origin may not connect; see ROWCAST_ALLOWED_ORIGINS",
@@ -116,8 +116,12 @@ pub async fn claims(services: &Services, ask: &Ask) -> Result<Claims> {
 pub fn may_connect(services: &Services, headers: &HeaderMap) -> bool {
     let origin = text(headers, header::ORIGIN);
     let host = text(headers, header::HOST);
-    let same = |origin: &str| origin.split_once("://").map(|(_, host)| host) == host;
-    services.settings.allows_origin(origin) || origin.is_some_and(same)
+    services.settings.allows_origin(origin) || origin.is_some_and(|origin| is_of(origin, host))
+}
+
+/// Whether an origin is a page of that host.
+pub fn is_of(origin: &str, host: Option<&str>) -> bool {
+    origin.split_once("://").map(|(_, host)| host) == host
 }
 
 /// Whether a request asks for a WebSocket.
@@ -254,7 +258,8 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+/// The pairs of a query, decoded.
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     form_urlencoded::parse(query.as_bytes())
         .map(|(key, value)| (key.into_owned(), value.into_owned()))
 }

@@ -27,5 +27,7 @@ mod settings;
 mod socketio;
 mod sql;
 mod supabase;
+mod targets;
+mod threats;
 mod tidy;
 mod tls;

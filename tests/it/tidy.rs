@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["chat", "cluster", "feed"],
     &["session"],
     &["dialects"],
-    &["app"],
+    &["app", "fuzz"],
     &["cli"],
 ];
 

@@ -23,7 +23,7 @@ pub(crate) const SECRET: &str = "a secret of tests, 32 characters or more";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Four people, of whom eve is in no thread; two threads.
-const PEOPLE: &str = "
+pub(crate) const PEOPLE: &str = "
     insert into chat.users (uuid, username, first_name, last_name, role)
     select format('00000000-0000-4000-8000-00000000000%s', n)::uuid, name, initcap(name), 'Test', role
     from (values (1, 'ada', 'teacher'), (2, 'grace', 'teacher'), (3, 'linus', 'student'), (4, 'eve', 'student'))
@@ -81,7 +81,12 @@ impl App {
     /// Starts on a database as it is.
     pub(crate) async fn start_on(database: Database, flags: &[&str]) -> Self {
         let url = database.url();
-        let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", &url];
+        Self::start_as(database, &url, flags).await
+    }
+
+    /// Starts on a database with a URL of its own: as another role than the owner.
+    pub(crate) async fn start_as(database: Database, url: &str, flags: &[&str]) -> Self {
+        let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", url];
         arguments.extend(["--jwt-secret", SECRET, "--grace=3s"]);
         arguments.extend(flags);
         let config = Flags::parse_from(arguments).config;
