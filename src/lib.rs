@@ -35,5 +35,8 @@ pub mod dialects;
 // Floor 5: the wiring.
 pub mod app;
 
+#[doc(hidden)]
+pub mod fuzz;
+
 // Floor 6: the command line.
 pub mod cli;

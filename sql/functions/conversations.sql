@@ -252,7 +252,7 @@ declare
     last bigint;
 begin
     if upto is not null then
-        last := chat.message(upto);
+        last := chat.message_of(thread, upto);
         if last is null then
             raise exception 'No such message in this conversation' using errcode = 'RC404';
         end if;

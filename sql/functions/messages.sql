@@ -176,6 +176,22 @@ $$;
 comment on function chat.message(text) is
     'The message of a uuid or integer id; null when there is none or the text is neither.';
 
+create or replace function chat.message_of(thread bigint, ref text)
+returns bigint
+language sql
+stable
+strict
+set search_path = pg_catalog, pg_temp
+as $$
+    select m.id
+    from chat.messages m
+    where m.id = chat.message(ref)
+        and m.thread_id = thread;
+$$;
+
+comment on function chat.message_of(bigint, text) is
+    'The same, of one thread: a message of another is as one that is not there.';
+
 -- as it was before a message could be given an id
 drop function if exists chat.send(bigint, bigint, text, text, jsonb);
 

@@ -165,6 +165,13 @@ impl Chat {
         Ok(row.try_get(0)?)
     }
 
+    /// The same in one thread: a message of another is as one that is not there.
+    pub async fn message_of(&self, thread: i64, reference: &str) -> Result<Option<i64>> {
+        let row =
+            self.pool.query_one("select chat.message_of($1, $2)", &[&thread, &reference]).await?;
+        Ok(row.try_get(0)?)
+    }
+
     /// Finds a user by either form of their id.
     pub async fn user(&self, reference: &str) -> Result<Option<i64>> {
         let row = self.pool.query_one("select chat.user($1)", &[&reference]).await?;

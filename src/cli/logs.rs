@@ -1,6 +1,11 @@
 //! Logs, to standard error: for people or a JSON object a line, by a filter that a reload replaces. And traces, where they are wanted.
 
-use std::{io::IsTerminal, panic, sync::OnceLock, time::Duration};
+use std::{
+    io::{self, IsTerminal, Write},
+    panic,
+    sync::OnceLock,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -12,7 +17,7 @@ use opentelemetry_sdk::{
 };
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::{FilterExt, filter_fn},
+    filter::{FilterExt, LevelFilter, ParseError, filter_fn},
     layer::SubscriberExt,
     reload,
     util::SubscriberInitExt,
@@ -33,6 +38,20 @@ pub(super) enum Format {
     /// One JSON object a line.
     Json,
 }
+
+/// Crates that write what passes through them below `info`: parameters of statements, frames, headers. That is people's
+/// messages and tokens, so these have to be named to be heard.
+const TALKATIVE: &[&str] = &[
+    "engineioxide",
+    "engineioxide_core",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "tokio_postgres",
+    "tokio_tungstenite",
+    "tungstenite",
+];
 
 /// The filter of now.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
@@ -57,9 +76,10 @@ pub(super) fn start(
     let (filter, handle) = reload::Layer::new(filter(directives));
     // Spans are the collector's: in the log they would stand before every line.
     let filter = filter.and(filter_fn(|about| about.target() != TRACE));
+    let coloured = format == Format::Text && io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(format == Format::Text && std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_ansi(coloured)
+        .with_writer(move || Lines { inner: io::stderr(), coloured });
     let lines = match format {
         Format::Text => lines.with_target(false).boxed(),
         Format::Json => lines.json().with_current_span(false).with_span_list(false).boxed(),
@@ -106,7 +126,22 @@ impl Drop for Logs {
 }
 
 fn filter(directives: &str) -> EnvFilter {
-    EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"))
+    discreet(directives).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+/// The filter of some directives, with the talkative crates as they are wanted.
+fn discreet(directives: &str) -> Result<EnvFilter, ParseError> {
+    let mut filter = EnvFilter::try_new(directives)?;
+    if filter.max_level_hint().is_some_and(|level| level <= LevelFilter::INFO) {
+        return Ok(filter);
+    }
+    let named = |name: &str| {
+        directives.split(',').any(|one| one.trim().split(['=', ':']).next() == Some(name))
+    };
+    for name in TALKATIVE.iter().filter(|name| !named(name)) {
+        filter = filter.add_directive(format!("{name}=warn").parse()?);
+    }
+    Ok(filter)
 }
 
 /// Sends spans in batches, from a thread and a bounded queue of its own: what does not fit is dropped, and nobody waits.
@@ -138,9 +173,67 @@ fn provider(traces: &Traces, node: &str) -> anyhow::Result<Option<SdkTracerProvi
     Ok(Some(provider))
 }
 
+/// Writes events, each in one call: control characters inside of one are escaped, for they are somebody else's words.
+struct Lines<W> {
+    inner: W,
+    /// The formatter's own colours begin with an escape; it takes care of those in values itself.
+    coloured: bool,
+}
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let (line, end) = text.strip_suffix('\n').map_or((&*text, ""), |line| (line, "\n"));
+        let stays = |char: char| !char.is_control() || (char == '\u{1b}' && self.coloured);
+        if line.chars().all(stays) {
+            self.inner.write_all(event)?;
+        } else {
+            let escaped = |char: char| match stays(char) {
+                true => char.to_string(),
+                false => char.escape_default().to_string(),
+            };
+            let line: String = line.chars().map(escaped).collect();
+            self.inner.write_all(format!("{line}{end}").as_bytes())?;
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn written(coloured: bool, event: &str) -> String {
+        let mut lines = Lines { inner: Vec::new(), coloured };
+        lines.write_all(event.as_bytes()).expect("memory");
+        String::from_utf8(lines.inner).expect("text")
+    }
+
+    #[test]
+    fn an_event_is_one_line_whatever_somebody_put_into_it() {
+        let forged = "WARN a\r\n2026-01-01 ERROR forged\u{1b}[2J\u{9b}31m\0\n";
+        let plain = written(false, forged);
+        assert_eq!(plain, "WARN a\\r\\n2026-01-01 ERROR forged\\u{1b}[2J\\u{9b}31m\\u{0}\n");
+        assert_eq!(
+            written(true, "\u{1b}[33mWARN\u{1b}[0m a\nb\n"),
+            "\u{1b}[33mWARN\u{1b}[0m a\\nb\n"
+        );
+        assert_eq!(written(false, "INFO Grüße 💥\n"), "INFO Grüße 💥\n");
+    }
+
+    #[test]
+    fn what_passes_through_other_crates_is_heard_only_where_they_are_named() {
+        for quiet in ["debug", "trace", "rowcast=trace,debug"] {
+            assert!(discreet(quiet).expect("legal").to_string().contains("tokio_postgres=warn"));
+        }
+        assert!(!discreet("info").expect("legal").to_string().contains("tokio_postgres"));
+        let named = discreet("debug,tokio_postgres=trace").expect("legal").to_string();
+        assert!(named.contains("tokio_postgres=trace"), "{named}");
+    }
 
     const CHILD: &str = "ROWCAST_TEST_OF_PANICS";
 

@@ -17,3 +17,8 @@ pub use connect::Target;
 pub use plain::plain_row;
 pub use pool::{Lease, Pool};
 pub use tokio_postgres::Row;
+
+/// Whether a text can be taken apart as a connection string; nothing that it names is looked at.
+pub fn is_dsn(text: &str) -> bool {
+    dsn::Dsn::parse(text).is_ok()
+}

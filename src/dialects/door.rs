@@ -139,12 +139,16 @@ pub fn may_connect(services: &Services, headers: &HeaderMap) -> bool {
         || origin.is_some_and(|origin| is_own(headers, origin))
 }
 
-/// Whether an origin is that which the request was sent to. The scheme is known where a trusted proxy says it: others' word
-/// does not come so far.
+/// Whether an origin is that which the request was sent to.
 fn is_own(headers: &HeaderMap, origin: &str) -> bool {
-    let Some((scheme, host)) = origin.split_once("://") else { return false };
-    let proto = text(headers, SCHEME);
-    Some(host) == text(headers, header::HOST) && proto.is_none_or(|proto| proto == scheme)
+    is_of(origin, text(headers, header::HOST), text(headers, SCHEME))
+}
+
+/// Whether an origin is a page of that host. The scheme is known where a trusted proxy says it: others' word does not come so
+/// far.
+pub fn is_of(origin: &str, host: Option<&str>, scheme: Option<&str>) -> bool {
+    let Some((its_scheme, its_host)) = origin.split_once("://") else { return false };
+    Some(its_host) == host && scheme.is_none_or(|scheme| scheme == its_scheme)
 }
 
 /// Whether a request asks for a WebSocket.
@@ -281,7 +285,8 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+/// The pairs of a query, decoded.
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     form_urlencoded::parse(query.as_bytes())
         .map(|(key, value)| (key.into_owned(), value.into_owned()))
 }

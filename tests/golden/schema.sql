@@ -1398,7 +1398,7 @@ declare
     last bigint;
 begin
     if upto is not null then
-        last := chat.message(upto);
+        last := chat.message_of(thread, upto);
         if last is null then
             raise exception 'No such message in this conversation' using errcode = 'RC404';
         end if;
@@ -2257,6 +2257,18 @@ CREATE FUNCTION chat.message(ref text) RETURNS bigint
 $_$;
 
 COMMENT ON FUNCTION chat.message(ref text) IS 'The message of a uuid or integer id; null when there is none or the text is neither.';
+
+CREATE FUNCTION chat.message_of(thread bigint, ref text) RETURNS bigint
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select m.id
+    from chat.messages m
+    where m.id = chat.message(ref)
+        and m.thread_id = thread;
+$$;
+
+COMMENT ON FUNCTION chat.message_of(thread bigint, ref text) IS 'The same, of one thread: a message of another is as one that is not there.';
 
 CREATE FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) RETURNS SETOF record
     LANGUAGE plpgsql
@@ -7312,6 +7324,8 @@ REVOKE ALL ON FUNCTION chat.mark_read(reader bigint, thread bigint, upto bigint)
 REVOKE ALL ON FUNCTION chat.member_of(reader bigint, thread bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.message(ref text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat.message_of(thread bigint, ref text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) FROM PUBLIC;
 

@@ -41,6 +41,11 @@ const PARKING: Duration = Duration::from_millis(150);
 
 /// Plays every transcript of a dialect's folder.
 pub(crate) async fn play_all(dialect: &str) {
+    play_all_on(dialect, App::start).await;
+}
+
+/// The same, each against an app that is started so.
+pub(crate) async fn play_all_on(dialect: &str, start: impl AsyncFn() -> App) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(dialect);
     let mut paths: Vec<_> = fs::read_dir(folder)
         .expect("a folder")
@@ -49,11 +54,12 @@ pub(crate) async fn play_all(dialect: &str) {
     paths.sort();
     assert!(!paths.is_empty());
     for path in paths {
-        play(&path, matches!(dialect, "conversations" | "direct")).await;
+        let app = start().await;
+        play(&path, app, matches!(dialect, "conversations" | "direct")).await;
     }
 }
 
-async fn play(path: &Path, io: bool) {
+async fn play(path: &Path, app: App, io: bool) {
     let text = fs::read_to_string(path).expect("a transcript");
     let mut known = HashMap::new();
     for name in ["ada", "grace", "linus", "eve"] {
@@ -65,7 +71,6 @@ async fn play(path: &Path, io: bool) {
     for name in ["maths", "pair"] {
         known.insert(name.to_owned(), thread(name).to_owned());
     }
-    let app = App::start().await;
     let tokens = HashMap::new();
     let (sockets, phoenix) = (HashMap::new(), HashMap::new());
     let mut run = Run { app, io, sockets, known, tokens, answer: None, phoenix };

@@ -33,5 +33,7 @@ mod settings;
 mod socketio;
 mod sql;
 mod supabase;
+mod targets;
+mod threats;
 mod tidy;
 mod tls;

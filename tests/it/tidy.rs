@@ -26,7 +26,7 @@ const FLOORS: &[&[&str]] = &[
     &["chat", "cluster", "feed"],
     &["session"],
     &["dialects"],
-    &["app"],
+    &["app", "fuzz"],
     &["cli"],
 ];
 

@@ -107,3 +107,14 @@ async fn caller(services: Services, ask: &Ask) -> Result<Box<Caller>> {
     let session = codec::session_key(&presented.credential);
     Ok(Box::new(Caller { services, claims, standing, session }))
 }
+
+/// Reads what a client could send, as a path and as a call with any parameters; see [`crate::fuzz`].
+#[doc(hidden)]
+pub fn hostile(data: &[u8]) {
+    let _ = codec::method(&String::from_utf8_lossy(data));
+    if let Ok(Call { params, .. }) = codec::parse(data) {
+        let _ =
+            (params.thread(), params.optional_thread(), params.last_message(), params.timeout());
+        let _ = (params.last_check(), params.status(), params.partners(), params.body());
+    }
+}

@@ -27,7 +27,7 @@ pub(super) async fn messages(caller: Box<Caller>, params: Params) -> Result<Stri
     let (chat, me) = (services.chat.clone(), standing.user);
     let last = match params.last_message()? {
         LastMessage::Id(id) => id,
-        LastMessage::Uuid(uuid) => Box::pin(chat.message(&uuid)).await?.unwrap_or(0),
+        LastMessage::Uuid(uuid) => Box::pin(chat.message_of(thread, &uuid)).await?.unwrap_or(0),
     };
     drop(params);
     let mut parked = Box::pin(Parked::open(&services, claims, standing, Some(thread))).await?;

@@ -20,3 +20,12 @@ pub fn routes(services: &Services) -> BoxedFilter<(Response,)> {
         .unify()
         .boxed()
 }
+
+/// Reads what a client could send, as a frame; see [`crate::fuzz`].
+#[doc(hidden)]
+pub fn hostile(data: &[u8]) {
+    let asked = codec::parse(&String::from_utf8_lossy(data));
+    if let Err(error) = asked.request {
+        let _ = codec::error(&error).answering(asked.reference.as_ref());
+    }
+}

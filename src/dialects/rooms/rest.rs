@@ -11,6 +11,7 @@ use crate::{
     dialects::{
         door::{self, Ask},
         later::later,
+        reading,
     },
     error::{Error, Kind, Result},
     session::{self, Limited, Services, TYPING_LASTS},
@@ -18,6 +19,8 @@ use crate::{
 
 /// Messages in a page when the client does not say, and at most.
 const LIMIT: (i32, i32) = (50, 200);
+/// The id of no message.
+const NO_MESSAGE: i64 = -1;
 
 /// All endpoints below `/api/chat/rooms` and `/api/chat/messages`.
 pub(super) fn routes(services: &Services) -> BoxedFilter<(Response,)> {
@@ -202,9 +205,10 @@ fn typists(services: &Services, rooms: &[i64]) -> Vec<(i64, i64)> {
     rooms.iter().flat_map(in_room).collect()
 }
 
+/// Finds a message. One that is not there becomes one of no room, so that it is refused like one of another room.
 async fn message_id(services: &Services, reference: &str, name: &str) -> Result<i64> {
-    let found = services.chat.message(reference).await?;
-    found.ok_or_else(|| Error::malformed(format!("`{name}` is no message; send the id of one")))
+    reading::checked(reference, name)?;
+    Ok(services.chat.message(reference).await?.unwrap_or(NO_MESSAGE))
 }
 
 fn limit(ask: &Ask) -> Result<i32> {

@@ -129,3 +129,10 @@ fn hear(socket: &Arc<Socket<Inbox>>, frame: Incoming) {
         socket.close(DisconnectReason::ClosingServer);
     }
 }
+
+/// Reads what a client could send, as a packet; see [`crate::fuzz`].
+#[doc(hidden)]
+pub fn hostile(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let _ = (packet::announced(&text), packet::parse(&text).is_ok());
+}

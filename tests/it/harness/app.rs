@@ -23,7 +23,7 @@ pub(crate) const SECRET: &str = "a secret of tests, 32 characters or more";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Four people, of whom eve is in no thread; two threads.
-const PEOPLE: &str = "
+pub(crate) const PEOPLE: &str = "
     insert into chat.users (uuid, username, first_name, last_name, role)
     select format('00000000-0000-4000-8000-00000000000%s', n)::uuid, name, initcap(name), 'Test', role
     from (values (1, 'ada', 'teacher'), (2, 'grace', 'teacher'), (3, 'linus', 'student'), (4, 'eve', 'student'))
@@ -88,14 +88,24 @@ impl App {
         database: Database,
         flags: &[&str],
     ) -> rowcast::error::Result<Self> {
-        let running = bridge(&database, flags).await?;
+        let running = bridge(&database.url(), flags).await?;
+        Ok(Self::of(database, running))
+    }
+
+    /// Starts on a database with a URL of its own: as another role than the owner.
+    pub(crate) async fn start_as(database: Database, url: &str, flags: &[&str]) -> Self {
+        let running = bridge(url, flags).await.expect("a start");
+        Self::of(database, running)
+    }
+
+    fn of(database: Database, running: app::Running) -> Self {
         let addresses = running.addresses;
-        Ok(Self { database, addresses, running: Some(running), http: reqwest::Client::new() })
+        Self { database, addresses, running: Some(running), http: reqwest::Client::new() }
     }
 
     /// Another bridge over the same database.
     pub(crate) async fn beside(&self) -> app::Running {
-        bridge(&self.database, &[]).await.expect("a start")
+        bridge(&self.database.url(), &[]).await.expect("a start")
     }
 
     /// Where clients connect to.
@@ -253,9 +263,8 @@ impl Socket {
 }
 
 /// A bridge over a database, on ports of its own.
-async fn bridge(database: &Database, flags: &[&str]) -> rowcast::error::Result<app::Running> {
-    let url = database.url();
-    let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", &url];
+async fn bridge(url: &str, flags: &[&str]) -> rowcast::error::Result<app::Running> {
+    let mut arguments = vec!["rowcast", "--port=0", "--admin-port=0", "--database-url", url];
     arguments.extend(["--jwt-secret", SECRET, "--grace=3s"]);
     arguments.extend(flags);
     app::start(Flags::parse_from(arguments).config, None, Lifecycle::new()).await

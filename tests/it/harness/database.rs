@@ -46,6 +46,13 @@ impl Database {
         self.renamed(&self.shared.owner_url)
     }
 
+    /// The URL for another role.
+    pub(crate) fn url_of(&self, role: &str, password: &str) -> String {
+        let url = self.url();
+        let (_, place) = url.rsplit_once('@').expect("a server");
+        format!("postgres://{role}:{password}@{place}")
+    }
+
     /// Where it is, for the role that owns it.
     pub(crate) fn target(&self) -> Target {
         self.shared.owner.with_database(&self.name)

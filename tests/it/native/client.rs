@@ -18,11 +18,11 @@ use tokio_tungstenite::{
 use crate::harness::app::{App, PATIENCE, Socket};
 
 /// A name and a value.
-pub(super) type Header<'a> = (&'a str, &'a str);
+pub(crate) type Header<'a> = (&'a str, &'a str);
 
 /// A way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
+pub(crate) enum Door {
     /// The WebSocket.
     Socket,
     /// Server-Sent Events.
@@ -32,11 +32,11 @@ pub(super) enum Door {
 }
 
 /// All ways in.
-pub(super) const DOORS: [Door; 3] = [Door::Socket, Door::Stream, Door::Rest];
+pub(crate) const DOORS: [Door; 3] = [Door::Socket, Door::Stream, Door::Rest];
 
 impl Door {
     /// Knocks; `query` is what follows the path. Returns 101 or 200, or the status of the refusal with its body.
-    pub(super) async fn knock(
+    pub(crate) async fn knock(
         self,
         app: &App,
         query: &str,
@@ -69,13 +69,13 @@ impl Door {
     }
 
     /// Whether it opens.
-    pub(super) async fn opens(self, app: &App, query: &str, headers: &[Header<'_>]) -> bool {
+    pub(crate) async fn opens(self, app: &App, query: &str, headers: &[Header<'_>]) -> bool {
         matches!(self.knock(app, query, headers).await.0, 101 | 200)
     }
 }
 
 /// A handshake with headers of its own.
-pub(super) async fn socket(
+pub(crate) async fn socket(
     app: &App,
     query: &str,
     headers: &[Header<'_>],
@@ -89,7 +89,7 @@ pub(super) async fn socket(
 }
 
 /// A request with headers of its own.
-pub(super) async fn request(
+pub(crate) async fn request(
     app: &App,
     method: &str,
     path: &str,
@@ -113,7 +113,7 @@ fn read(body: &[u8]) -> Value {
 
 /// What an event stream brings.
 #[derive(Debug, PartialEq)]
-pub(super) enum Sent {
+pub(crate) enum Sent {
     /// An event, with its id.
     Event(Option<String>, Value),
     /// A comment, which keeps the connection alive.
@@ -123,16 +123,16 @@ pub(super) enum Sent {
 }
 
 /// An event stream as a browser reads it.
-pub(super) struct EventStream {
+pub(crate) struct EventStream {
     response: reqwest::Response,
     unread: Vec<u8>,
     /// The id of the last event that had one: what a browser comes back with.
-    pub(super) last_id: Option<String>,
+    pub(crate) last_id: Option<String>,
 }
 
 impl EventStream {
     /// Opens one as a token's bearer.
-    pub(super) async fn open(app: &App, token: &str, last_id: Option<&str>) -> Self {
+    pub(crate) async fn open(app: &App, token: &str, last_id: Option<&str>) -> Self {
         let bearer = format!("Bearer {token}");
         let mut headers = vec![("authorization", bearer.as_str())];
         headers.extend(last_id.map(|id| ("last-event-id", id)));
@@ -141,7 +141,7 @@ impl EventStream {
     }
 
     /// Opens one with a query and headers of its own.
-    pub(super) async fn open_with(app: &App, query: &str, headers: &[Header<'_>]) -> Self {
+    pub(crate) async fn open_with(app: &App, query: &str, headers: &[Header<'_>]) -> Self {
         let path = format!("/api/chat/events{query}");
         let response = request(app, "GET", &path, headers, "").await;
         assert_eq!(response.status(), 200);
@@ -150,7 +150,7 @@ impl EventStream {
     }
 
     /// What comes next, within a time.
-    pub(super) async fn next_within(&mut self, time: Duration) -> Sent {
+    pub(crate) async fn next_within(&mut self, time: Duration) -> Sent {
         let deadline = Instant::now() + time;
         loop {
             if let Some(end) = self.unread.windows(2).position(|two| two == b"\n\n") {
@@ -185,7 +185,7 @@ impl EventStream {
     }
 
     /// The next event, comments passed over.
-    pub(super) async fn next(&mut self) -> (Option<String>, Value) {
+    pub(crate) async fn next(&mut self) -> (Option<String>, Value) {
         loop {
             match self.next_within(PATIENCE).await {
                 Sent::Event(id, data) => return (id, data),
@@ -196,7 +196,7 @@ impl EventStream {
     }
 
     /// Reads on until an event of a type comes.
-    pub(super) async fn until(&mut self, kind: &str) -> Value {
+    pub(crate) async fn until(&mut self, kind: &str) -> Value {
         loop {
             let (_, data) = self.next().await;
             if data["type"] == kind {
@@ -206,27 +206,27 @@ impl EventStream {
     }
 
     /// Reads on until the server ends the stream.
-    pub(super) async fn ended(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         while self.next_within(PATIENCE).await != Sent::End {}
     }
 }
 
 /// A connection on which anything can be written.
-pub(super) struct Raw(TcpStream);
+pub(crate) struct Raw(TcpStream);
 
 impl Raw {
     /// Connects.
-    pub(super) async fn open(app: &App) -> Self {
+    pub(crate) async fn open(app: &App) -> Self {
         Self(TcpStream::connect(app.address()).await.expect("a connection"))
     }
 
     /// Writes; what the server no longer takes is not an error.
-    pub(super) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.0.write_all(bytes.as_ref()).await;
     }
 
     /// Reads what comes until the server closes, within a time.
-    pub(super) async fn closed_within(&mut self, time: Duration) -> Bytes {
+    pub(crate) async fn closed_within(&mut self, time: Duration) -> Bytes {
         let mut came = Vec::new();
         // A reset is an end, too.
         let _ = timeout(time, self.0.read_to_end(&mut came)).await.expect("an end in time");
@@ -234,7 +234,7 @@ impl Raw {
     }
 
     /// Reads until some text has come.
-    pub(super) async fn until(&mut self, text: &str) -> String {
+    pub(crate) async fn until(&mut self, text: &str) -> String {
         let mut came = Vec::new();
         while !String::from_utf8_lossy(&came).contains(text) {
             let mut part = [0; 4_096];

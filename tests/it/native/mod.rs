@@ -1,7 +1,7 @@
 //! The native dialect against the real app: transcripts, who is let in, resuming, bad input.
 
 mod authorisation;
-mod client;
+pub(crate) mod client;
 mod events;
 mod input;
 mod pages;

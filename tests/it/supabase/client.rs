@@ -14,13 +14,13 @@ pub(super) const TODOS: &str = "
     select rowcast.watch('public.todos')";
 
 /// A token of a role.
-pub(super) fn token_of(role: &str) -> String {
+pub(crate) fn token_of(role: &str) -> String {
     token_with(&json!({ "role": role, "exp": now() + 3_600 }))
 }
 
 /// What came.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Came {
+pub(crate) enum Came {
     /// Text, as JSON.
     Text(Value),
     /// Bytes.
@@ -28,17 +28,17 @@ pub(super) enum Came {
 }
 
 /// A client.
-pub(super) struct Phoenix(pub(super) Socket);
+pub(crate) struct Phoenix(pub(super) Socket);
 
 impl Phoenix {
     /// Connects with a key.
-    pub(super) async fn connect(app: &App, key: &str) -> Self {
+    pub(crate) async fn connect(app: &App, key: &str) -> Self {
         let path = format!("/realtime/v1/websocket?vsn=2.0.0&apikey={key}");
         Self(app.socket_at(&path, "unused").await.expect("a socket"))
     }
 
     /// Connects and joins a channel with a config.
-    pub(super) async fn joined(app: &App, key: &str, name: &str, config: Value) -> Self {
+    pub(crate) async fn joined(app: &App, key: &str, name: &str, config: Value) -> Self {
         let mut client = Self::connect(app, key).await;
         let reply = client.join(name, config).await;
         assert_eq!(reply["status"], "ok", "{reply}");
@@ -46,12 +46,12 @@ impl Phoenix {
     }
 
     /// Joins a channel and returns the reply's payload.
-    pub(super) async fn join(&mut self, name: &str, config: Value) -> Value {
+    pub(crate) async fn join(&mut self, name: &str, config: Value) -> Value {
         self.ask(name, "phx_join", json!({ "config": config })).await
     }
 
     /// Sends a push whose ref is its event, and returns the reply's payload; nothing may come before it.
-    pub(super) async fn ask(&mut self, name: &str, event: &str, payload: Value) -> Value {
+    pub(crate) async fn ask(&mut self, name: &str, event: &str, payload: Value) -> Value {
         self.push(name, event, payload).await;
         let frame = self.next().await;
         assert_eq!((&frame[1], &frame[3]), (&json!(event), &json!("phx_reply")), "{frame}");
@@ -59,18 +59,18 @@ impl Phoenix {
     }
 
     /// Sends a push.
-    pub(super) async fn push(&mut self, name: &str, event: &str, payload: Value) {
+    pub(crate) async fn push(&mut self, name: &str, event: &str, payload: Value) {
         let frame = json!(["1", event, format!("realtime:{name}"), event, payload]);
         self.0.send(frame.to_string()).await;
     }
 
     /// Sends bytes.
-    pub(super) async fn send(&mut self, frame: Vec<u8>) {
+    pub(crate) async fn send(&mut self, frame: Vec<u8>) {
         self.0.0.send(Message::binary(frame)).await.expect("sent");
     }
 
     /// The next text frame.
-    pub(super) async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         match self.any().await {
             Came::Text(frame) => frame,
             Came::Binary(bytes) => panic!("binary {bytes:?}"),
@@ -78,7 +78,7 @@ impl Phoenix {
     }
 
     /// The next frame.
-    pub(super) async fn any(&mut self) -> Came {
+    pub(crate) async fn any(&mut self) -> Came {
         loop {
             let frame = timeout(PATIENCE, self.0.0.next()).await.expect("a frame in time");
             match frame.expect("an open socket").expect("a frame") {
@@ -93,7 +93,7 @@ impl Phoenix {
     }
 
     /// Shows that nothing more has come: the next frame answers a heartbeat.
-    pub(super) async fn nothing_more(&mut self) {
+    pub(crate) async fn nothing_more(&mut self) {
         self.0.send(r#"[null,"last","phoenix","heartbeat",{}]"#).await;
         let frame = self.next().await;
         assert_eq!((&frame[1], &frame[2]), (&json!("last"), &json!("phoenix")), "{frame}");
@@ -101,7 +101,7 @@ impl Phoenix {
 }
 
 /// A broadcast of kind 3.
-pub(super) fn user_push(
+pub(crate) fn user_push(
     name: &str,
     event: &str,
     meta: &str,
@@ -115,7 +115,7 @@ pub(super) fn user_push(
 }
 
 /// A broadcast of kind 4.
-pub(super) fn user_broadcast(
+pub(crate) fn user_broadcast(
     name: &str,
     event: &str,
     meta: &str,
@@ -129,7 +129,7 @@ pub(super) fn user_broadcast(
 }
 
 /// The status and body with which a handshake is refused.
-pub(super) async fn refused(app: &App, query: &str) -> (u16, String) {
+pub(crate) async fn refused(app: &App, query: &str) -> (u16, String) {
     match app.socket_at(&format!("/realtime/v1/websocket?{query}"), "unused").await {
         Err(SocketError::Http(response)) => {
             let body = response.body().clone().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The supabase dialect against the real app: transcripts, the door, keys, limits, binary frames.
 
-mod client;
+pub(crate) mod client;
 mod door;
 mod ends;
 mod guide;

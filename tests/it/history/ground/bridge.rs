@@ -36,7 +36,7 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
-    pub(super) async fn start(folder: &Path, url: &Secret, flags: &[&str]) -> Self {
+    pub(crate) async fn start(folder: &Path, url: &Secret, flags: &[&str]) -> Self {
         let (address, admin) = (free().await, free().await);
         let mut arguments = vec!["serve".to_owned()];
         for (flag, value) in [

@@ -1,0 +1,4 @@
+//! The target `phoenix` for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rowcast::fuzz::run("phoenix", data));

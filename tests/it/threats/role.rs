@@ -1,0 +1,150 @@
+//! A bridge that owns nothing: the rights of `sql/grants.sql` are enough for everything, and for nothing else.
+
+use std::{
+    fs,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use rowcast::{db::Target, lifecycle::Lifecycle};
+use tokio_postgres::Client;
+
+use crate::harness::{
+    Database,
+    app::{App, PEOPLE, SECRET},
+    binary,
+};
+
+const PASSWORD: &str = "of-an-unprivileged-role";
+
+/// What `sql/grants.sql` says to give a bridge of its own, word for word, for a role of that name.
+fn grants(role: &str) -> String {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/grants.sql"));
+    let page = page.expect("the page of rights");
+    let for_bridge = page.split("-- A service that writes").next().expect("a beginning");
+    let lines = for_bridge.lines().filter_map(|line| line.strip_prefix("--     "));
+    let sql: Vec<_> = lines.map(|line| line.replace("bridge", role)).collect();
+    assert!(sql.len() >= 8, "{sql:?}");
+    sql.join("\n")
+}
+
+/// A migrated database, and the URL of a role that has these rights on it and no others.
+async fn installed() -> (Database, String, String) {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let database = Database::new().await;
+    let role = format!("lowly_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let root = database.superuser().await;
+    let create = format!("create role {role} login password '{PASSWORD}'; {}", grants(&role));
+    root.batch_execute(&create).await.expect("the rights of the page");
+    let url = database.url_of(&role, PASSWORD);
+    (database, role, url)
+}
+
+async fn lowly() -> App {
+    let (database, _, url) = installed().await;
+    database.client().await.batch_execute(PEOPLE).await.expect("people");
+    App::start_as(database, &url, &[]).await
+}
+
+#[tokio::test]
+async fn every_transcript_of_the_chat_dialects_plays_under_a_role_that_owns_nothing() {
+    for dialect in ["native", "longpoll", "rooms"] {
+        crate::golden::play_all_on(dialect, lowly).await;
+    }
+}
+
+#[tokio::test]
+async fn every_transcript_over_socket_io_and_phoenix_plays_under_a_role_that_owns_nothing() {
+    for dialect in ["conversations", "direct", "supabase"] {
+        crate::golden::play_all_on(dialect, lowly).await;
+    }
+}
+
+#[tokio::test]
+async fn doctor_finds_nothing_lacking_under_that_role() {
+    let (_database, _, url) = installed().await;
+    let output = Command::new(binary())
+        .args(["doctor", "--jwt-secret", SECRET, "--log", "warn"])
+        .env("DATABASE_URL", &url)
+        .current_dir(std::env::temp_dir())
+        .output()
+        .expect("the program");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("Everything is in order"), "{text}");
+    assert!(!text.contains(PASSWORD), "{text}");
+}
+
+async fn refused(client: &Client, sql: &str) {
+    let error = client.batch_execute(sql).await.expect_err(sql);
+    let code = error.code().map_or("", |code| code.code());
+    // Insufficient privilege; must be owner is the same code, and a role that is not there is none to become.
+    assert!(matches!(code, "42501" | "22023" | "0LP01"), "{sql}: {error:?}");
+}
+
+#[tokio::test]
+async fn the_role_reads_no_other_schema_and_no_password_and_is_nobody_else() {
+    let (database, role, url) = installed().await;
+    let owner = database.client().await;
+    owner
+        .batch_execute(
+            "create schema payroll;
+             create table payroll.salaries (person text, amount int);
+             insert into payroll.salaries values ('ada', 1);
+             create table public.private (a int);
+             create function payroll.raise_all() returns void language sql as 'update payroll.salaries set amount = 0';",
+        )
+        .await
+        .expect("another schema");
+    let lifecycle = Lifecycle::new();
+    let target = Target::parse(&url.parse().expect("a secret")).expect("a URL");
+    let client = target.client(&lifecycle).await.expect("a connection");
+    for sql in [
+        "select * from payroll.salaries",
+        "insert into payroll.salaries values ('me', 9)",
+        "select payroll.raise_all()",
+        "select * from public.private",
+        "select rolpassword from pg_authid",
+        "select passwd from pg_shadow",
+        "select pg_read_file('postgresql.conf')",
+        "select lo_import('/etc/passwd')",
+        "copy chat.messages to program 'id'",
+        "copy chat.messages to '/tmp/rowcast-stolen'",
+        "alter system set log_statement = 'all'",
+        "select pg_reload_conf()",
+        "create role another",
+        "create database another",
+        "create schema another",
+        "alter role postgres password 'x'",
+        "set role rowcast_dev",
+        "set role postgres",
+        "set session authorization rowcast_dev",
+        "create table rowcast.mine (a int)",
+        "create table chat.mine (a int)",
+        "drop table chat.messages",
+        "drop function chat.threads_of(bigint)",
+        "alter table chat.users add column a int",
+        "alter table chat.messages disable trigger all",
+        "truncate chat.messages",
+        "create trigger mine before insert on chat.messages for each row execute function chat._number_message()",
+        "create policy mine on realtime.messages using (true)",
+        "alter table realtime.messages disable row level security",
+        "drop schema realtime cascade",
+    ] {
+        refused(&client, sql).await;
+    }
+    // Whom it acts as for a while has no more than those roles have.
+    for other in ["anon", "authenticated", "service_role"] {
+        client.batch_execute(&format!("set role {other}")).await.expect("a role of tokens");
+        for sql in ["select * from rowcast.changes", "select * from chat.messages"] {
+            refused(&client, sql).await;
+        }
+        refused(&client, "select * from payroll.salaries").await;
+        client.batch_execute("reset role").await.expect("back");
+    }
+    let sql = "select rolsuper or rolcreaterole or rolcreatedb or rolreplication from pg_roles where rolname = $1";
+    let mighty: bool = client.query_one(sql, &[&role]).await.expect("a role").get(0);
+    assert!(!mighty);
+    let sql = "select count(*) from pg_class where relowner = to_regrole($1)::oid";
+    let owned: i64 = client.query_one(sql, &[&role]).await.expect("a count").get(0);
+    assert_eq!(owned, 0);
+}
