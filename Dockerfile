@@ -2,6 +2,8 @@
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
+# The allocator is built by make.
+RUN apt-get update -q && apt-get install -y -q --no-install-recommends make ca-certificates
 # The dependencies are a layer of their own: they are built again only when the lock file changes.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/it && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs && touch src/lib.rs \
@@ -11,7 +13,6 @@ COPY sql sql
 COPY docs/api docs/api
 COPY src src
 RUN touch src/main.rs src/lib.rs && cargo build --locked --release --bin rowcast
-RUN apt-get update -q && apt-get install -y -q --no-install-recommends ca-certificates
 
 FROM debian:bookworm-slim
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

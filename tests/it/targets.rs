@@ -69,7 +69,7 @@ const PARSERS: &[(&str, &str)] = &[
     ("src/auth/payload.rs", "token"),
     ("src/auth/token.rs", "headers"),
     ("src/chat/event.rs", "change"),
-    ("src/cursor.rs", "cursor"),
+    ("src/cursor/mod.rs", "cursor"),
     ("src/db/dsn.rs", "dsn"),
     ("src/dialects/conversations/codec.rs", "conversations"),
     ("src/dialects/direct/codec.rs", "direct"),
