@@ -107,8 +107,10 @@ impl Board {
 
     /// Waits until what was expected has come, or, with nothing expected, until so many have.
     pub(super) fn wait_for(&self, messages: u64, patience: Duration) -> Result<()> {
-        let state = self.lock();
+        let mut state = self.lock();
         let wanted = if state.wanted > 0 { state.wanted } else { messages };
+        // From here on whoever completes them tells.
+        state.wanted = wanted;
         let (mut state, _) = self
             .changed
             .wait_timeout_while(state, patience, |state| {

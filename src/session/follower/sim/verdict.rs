@@ -67,7 +67,8 @@ impl World {
         for uid in client.got.iter().filter(|uid| committed.contains(uid)) {
             let topic = self.postgres.rows.get(uid).map_or(0, |row| row.topic);
             let again = !had.insert(*uid);
-            if again && self.postgres.set_back {
+            // What was there before it came in is told again, too, by a clock that had been further.
+            if self.postgres.set_back && (again || before.contains(uid)) {
                 continue;
             }
             if again {
