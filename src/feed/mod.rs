@@ -126,6 +126,10 @@ impl Feed {
             position = read.position;
             floor = position.base.snapshot.xmax();
             self.status.read();
+            if pace.listens(self.status.hears()) {
+                self.status.mode(pace.mode());
+                said(pace.mode());
+            }
             let wait = pace.after(read.changes, !position.base.snapshot.xip().is_empty());
             cause = tokio::select! {
                 biased;
@@ -190,18 +194,26 @@ impl Feed {
         Ok(Read { position: Position::at(batch.upto.clone()), changes })
     }
 
-    /// Whether a notification sent now comes back: a pooler accepts LISTEN and then drops everything.
+    /// Whether a notification sent now comes back: a pooler accepts LISTEN and then drops everything. That of this very
+    /// connection may come back all the same; the keeper's, from others, tell.
     async fn echo(&self, client: &Client, bell: &Arc<Bell>) -> Result<Mode> {
         client.execute("select rowcast.echo($1)", &[&self.status.token()]).await?;
         let heard = timeout(ECHO_DEADLINE, bell.echoed()).await.is_ok();
         if heard {
             return Ok(Mode::Notify);
         }
-        tracing::warn!(
+        said(Mode::Poll);
+        Ok(Mode::Poll)
+    }
+}
+
+fn said(mode: Mode) {
+    match mode {
+        Mode::Notify => tracing::info!("LISTEN works"),
+        Mode::Poll => tracing::warn!(
             "LISTEN gives nothing on this connection (a pooler?): polling 50 times a second. \
              Set ROWCAST_LISTEN_URL to a direct connection"
-        );
-        Ok(Mode::Poll)
+        ),
     }
 }
 

@@ -27,10 +27,15 @@ impl Pace {
         self.mode
     }
 
-    /// The bell rang; it also shows that LISTEN works after all.
+    /// The bell rang. That says nothing of the next one: a pooler may let some through.
     pub(super) fn rung(&mut self) {
-        self.mode = Mode::Notify;
         self.step = Some(FIRST_STEP);
+    }
+
+    /// Whether echoes from other connections come back, which is what shows that LISTEN works; true when that is news.
+    pub(super) fn listens(&mut self, heard: bool) -> bool {
+        let mode = if heard { Mode::Notify } else { Mode::Poll };
+        std::mem::replace(&mut self.mode, mode) != mode
     }
 
     /// How long to wait after a read that brought `changes`, with other transactions `open` or not.
@@ -74,10 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn without_listen_it_polls_until_a_ring_proves_otherwise() {
+    fn without_listen_it_polls_until_an_echo_proves_otherwise() {
         let mut pace = Pace::new(Mode::Poll);
-        assert_eq!(pace.after(0, false), POLL);
         pace.rung();
+        assert_eq!(pace.after(0, false), POLL);
+        assert!(pace.listens(true) && !pace.listens(true));
         assert_eq!(pace.after(0, false), FALLBACK);
+        assert!(pace.listens(false));
+        assert_eq!(pace.after(0, false), POLL);
     }
 }

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 const STALE_READ: Duration = Duration::from_millis(1_200);
 /// An echo goes round about every 500 ms.
 const STALE_ECHO: Duration = Duration::from_millis(1_700);
+/// Without one for so long LISTEN counts as unusable, before anybody is told that we are not ready.
+const SILENT: Duration = Duration::from_millis(1_400);
 
 /// How the feed learns of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,11 @@ impl Status {
             self.state().last_echo = Some(Instant::now());
         }
         ours
+    }
+
+    /// Whether echoes come back.
+    pub(super) fn hears(&self) -> bool {
+        self.state().last_echo.is_some_and(|at| at.elapsed() < SILENT)
     }
 
     pub(super) fn connected(&self) {

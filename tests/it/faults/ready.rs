@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{PAIR, messages, open, say};
-use crate::history::ground::{Ground, until};
+use crate::history::ground::{Ground, Terrain, until};
 
 /// What operators are promised.
 const NOTICED: Duration = Duration::from_secs(2);
@@ -80,4 +80,20 @@ async fn not_ready_while_the_listener_cannot_come_back() {
         async || limit(-1).await,
     )
     .await;
+}
+
+#[tokio::test]
+async fn ready_behind_a_pooler_that_drops_what_is_listened_for() {
+    let ground = Ground::start_on(Terrain::Pooled { listens: false }, PAIR, &[], &[]).await;
+    is(&ground, 200).await;
+    // Longer than the echo of the start could stand for: from then on it polls, and is as ready as before.
+    let until = Instant::now() + NOTICED * 2;
+    while Instant::now() < until {
+        is(&ground, 200).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(ground.bridge.ready().await, Some(200), "and it stays so");
+    let (mut socket, _) = open(&ground, 1, None).await;
+    ground.sql(&say("by polling")).await;
+    assert_eq!(messages(&mut socket, 1).await.0, ["by polling"]);
 }
