@@ -74,8 +74,9 @@ describe("the demo page in bad times", { timeout: 300_000 }, () => {
     await status(page, "offline").waitFor();
     await write(page, "Kept through a reload");
     await tick(page, "Kept through a reload", "waiting").waitFor();
-    await page.context().setOffline(false);
+    // First the way is barred, or it is sent before the page goes.
     await page.route("**/api/chat/threads/*/messages", (route) => (route.request().method() === "POST" ? route.abort() : route.continue()));
+    await page.context().setOffline(false);
     await page.reload();
     await tick(page, "Kept through a reload", "waiting").waitFor();
     await page.unroute("**/api/chat/threads/*/messages");
