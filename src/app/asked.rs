@@ -67,7 +67,8 @@ impl<S: Answers> Service<Request<Incoming>> for Asked<S> {
 /// Whether a request opens a socket: of WebSocket, or of Engine.IO's long-polling.
 fn is_handshake<B>(request: &Request<B>) -> bool {
     let socket_io = request.uri().path().starts_with("/socket.io/");
-    let goes_on = request.uri().query().is_some_and(|query| query.contains("sid="));
+    let mut parameters = form_urlencoded::parse(request.uri().query().unwrap_or("").as_bytes());
+    let goes_on = parameters.any(|(name, _)| name == "sid");
     (socket_io || request.headers().contains_key(header::UPGRADE)) && !(socket_io && goes_on)
 }
 
@@ -166,6 +167,16 @@ fn list(headers: &HeaderMap, name: HeaderName) -> std::vec::IntoIter<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_of_engine_io_begins_without_its_id() {
+        let begins =
+            |path: &str| is_handshake(&Request::builder().uri(path).body(()).expect("legal"));
+        assert!(begins("/socket.io/?EIO=4&transport=polling"));
+        assert!(begins("/socket.io/?EIO=4&transport=polling&xsid=1"));
+        assert!(!begins("/socket.io/?EIO=4&transport=polling&sid=1"));
+        assert!(!begins("/api/chat/threads?sid=1"));
+    }
 
     fn settled(peer: &str, lines: &[(&'static str, &str)]) -> (String, HeaderMap) {
         let trusted = ["10.0.0.0/8".parse().unwrap(), "2001:db8::1".parse().unwrap()];
