@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 /// How a frame of a new message begins.
@@ -34,12 +34,7 @@ impl Socket {
     /// The same as a client of Socket.IO.
     pub(crate) fn open_io(address: SocketAddr, token: &str) -> Result<Self> {
         let mut socket = Self::connect(address, "/socket.io/?EIO=4&transport=websocket", token)?;
-        // A client's frame is masked; a mask of zeros changes nothing.
-        let mut connect = frame(b"40");
-        let length = connect.get_mut(1).context("a frame has a length")?;
-        *length |= 0x80;
-        connect.splice(2..2, [0; 4]);
-        socket.stream.write_all(&connect)?;
+        socket.send("40")?;
         let mut connected = false;
         while !connected {
             socket.read(|frame| connected |= frame.starts_with(b"40{"))?;
@@ -78,16 +73,9 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Sends a text. A mask of zeros leaves it as it is.
+    /// Sends a text.
     pub(crate) fn send(&mut self, text: &str) -> Result<()> {
-        let mut bytes = frame(text.as_bytes());
-        let head = bytes.len() - text.len();
-        if let Some(length) = bytes.get_mut(1) {
-            *length |= 0x80;
-        }
-        bytes.splice(head..head, [0; 4]);
-        self.stream.write_all(&bytes)?;
-        Ok(())
+        Ok(self.stream.write_all(&masked(text))?)
     }
 
     /// Waits for bytes and tells of the frames that they complete.
@@ -164,4 +152,15 @@ pub(crate) fn frame(text: &[u8]) -> Vec<u8> {
     }
     frame.extend_from_slice(text);
     frame
+}
+
+/// A client's frame around a text; a mask of zeros leaves the text as it is.
+pub(crate) fn masked(text: &str) -> Vec<u8> {
+    let mut bytes = frame(text.as_bytes());
+    let head = bytes.len() - text.len();
+    if let Some(length) = bytes.get_mut(1) {
+        *length |= 0x80;
+    }
+    bytes.splice(head..head, [0; 4]);
+    bytes
 }

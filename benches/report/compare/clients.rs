@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::socket::{Frames, frame};
+use crate::socket::{Frames, masked};
 
 const CONNECTED_WITHIN: Duration = Duration::from_secs(60);
 /// What every message's text has before its number, whatever is around it.
@@ -252,17 +252,6 @@ async fn listen(mut stream: TcpStream, mut frames: Frames, board: &Board) -> Res
             stream.write_all(&masked(r#"{"event":"pusher:pong","data":{}}"#)).await?;
         }
     }
-}
-
-/// A client's frame; a mask of zeros leaves the text as it is.
-fn masked(text: &str) -> Vec<u8> {
-    let mut bytes = frame(text.as_bytes());
-    let head = bytes.len() - text.len();
-    if let Some(length) = bytes.get_mut(1) {
-        *length |= 0x80;
-    }
-    bytes.splice(head..head, [0; 4]);
-    bytes
 }
 
 fn contains(frame: &[u8], what: &[u8]) -> bool {

@@ -35,9 +35,4 @@ impl Cursor {
             Self::Own(text) => text,
         }
     }
-
-    /// Whether a frame made for the change serves this client too.
-    pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Shared(_))
-    }
 }
