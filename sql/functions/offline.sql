@@ -2,7 +2,8 @@
 --
 -- A position says what its holder has: every transaction finished in `base`, and of those finished in `upto`
 -- the rows up to `last_id` (only while a page is not the last). What the holder lacks is read from the log:
--- rows whose transaction `base` does not see, in the order: finished in `upto` first, then id.
+-- rows whose transaction `base` does not see, in the order: finished in `upto` first, then id. `base_at` and `upto_at`
+-- say when each was taken, or a little later.
 --
 -- `base_at` guards against one thing: a crash forgets transactions that were never flushed, and their ids are
 -- used again. So rows written after `base_at` are lacking too, however low their id, down to the ids of the
@@ -23,6 +24,8 @@
 -- what it returns has changed: that cannot be replaced
 drop function if exists chat.offline_messages(
     bigint, timestamptz, pg_snapshot, timestamptz, pg_snapshot, bigint, int);
+drop function if exists chat._bookmark(
+    bigint, timestamptz, pg_snapshot, timestamptz, pg_snapshot, bigint, timestamptz, timestamptz, bigint);
 
 create function chat.offline_messages(
     out part text,
@@ -31,6 +34,7 @@ create function chat.offline_messages(
     inout base pg_snapshot,
     inout base_at timestamptz,
     inout upto pg_snapshot,
+    inout upto_at timestamptz,
     inout last_id bigint,
     max int)
 returns setof record
@@ -58,7 +62,7 @@ declare
     ids bigint[];
     messages bigint[];
     old_rows bigint;
-    newest timestamptz;
+    later bigint[];
     more boolean;
     from_at timestamptz;
     from_id bigint;
@@ -91,6 +95,7 @@ begin
             base := mark.base;
             base_at := mark.base_at;
             upto := mark.upto;
+            upto_at := mark.upto_at;
             last_id := mark.last_id;
             from_at := mark.after_at;
             from_id := mark.after_id;
@@ -171,18 +176,29 @@ begin
     end if;
 
     if base is null or from_at is not null then
-        -- from the tables; the position reached is that of the first page, so nothing in between is lost
+        -- From the tables. The position reached is that of the first page, whose snapshot is the one that it was read in,
+        -- so nothing is lost or repeated; later pages leave out what came since, which that position brings.
         if from_at is null then
-            base := here;
-            base_at := here_at;
             began := checked;
+        else
+            later := array(
+                select (l.key -> 'id')::bigint
+                from unnest(topics) t (topic)
+                join rowcast.changes l
+                    on l.topic = t.topic
+                    and l.xid >= pg_snapshot_xmin(base)
+                    and not pg_visible_in_snapshot(l.xid, base)
+                    and l.relation = 'chat.messages'
+                    and l.op = 'INSERT');
         end if;
         upto := null;
+        upto_at := null;
         last_id := null;
 
-        select array_agg(l.id order by l.created_at, l.id),
+        select case when from_at is null then pg_current_snapshot() else base end,
+            array_agg(l.id order by l.created_at, l.id),
             (array_agg(l.created_at order by l.created_at, l.id))[page]
-        into messages, after_at
+        into base, messages, after_at
         from (
             select m.id, m.created_at
             from unnest(threads) t (id)
@@ -192,12 +208,16 @@ begin
                 where m.thread_id = t.id
                     and (m.created_at, m.id) > (coalesce(from_at, since - interval '1 hour'),
                         coalesce(from_id, 0))
+                    and (later is null or m.id <> all (later))
                 order by m.created_at, m.id
                 limit page + 1
             ) m
             order by m.created_at, m.id
             limit page + 1
         ) l;
+        if from_at is null then
+            base_at := clock_timestamp();
+        end if;
         more := coalesce(cardinality(messages), 0) > page;
         after_id := messages[page];
         checked := began;
@@ -207,29 +227,26 @@ begin
             base := here;
             base_at := here_at;
             upto := null;
+            upto_at := null;
             last_id := null;
         elsif old_rows = 0 then
             -- `upto` was used up exactly: its holder has all of it
-            select pg_catalog.max(c.at)
-            into newest
-            from rowcast.changes c
-            where c.topic = any (topics)
-                and c.xid >= least(low, pg_snapshot_xmin(base))
-                and pg_visible_in_snapshot(c.xid, upto);
             base := upto;
-            base_at := greatest(base_at, newest);
+            base_at := coalesce(upto_at, base_at);
             upto := here;
+            upto_at := here_at;
             last_id := ids[page];
         else
             -- a page ends where `upto` does
             page := least(page, old_rows);
+            upto_at := case when upto is null then here_at else upto_at end;
             upto := coalesce(upto, here);
             last_id := ids[page];
         end if;
     end if;
 
     if more then
-        checked := chat._bookmark(reader, since, base, base_at, upto, last_id, began, after_at, after_id);
+        checked := chat._bookmark(reader, since, base, base_at, upto, upto_at, last_id, began, after_at, after_id);
     end if;
 
     -- a page that started from the tables has no position of its own until it is done
@@ -239,10 +256,11 @@ begin
     end if;
 
     -- text, not json: it goes to the client as it is, and a cast would parse all of it
-    select base, base_at, upto, last_id into reached;
+    select base, base_at, upto, upto_at, last_id into reached;
     base := null;
     base_at := null;
     upto := null;
+    upto_at := null;
     last_id := null;
     part := '{"messages":[';
     for lines, told in
@@ -269,13 +287,14 @@ begin
     base := reached.base;
     base_at := reached.base_at;
     upto := reached.upto;
+    upto_at := reached.upto_at;
     last_id := reached.last_id;
     return next;
 end
 $$;
 
 comment on function chat.offline_messages(
-    bigint, timestamptz, pg_snapshot, timestamptz, pg_snapshot, bigint, int) is
+    bigint, timestamptz, pg_snapshot, timestamptz, pg_snapshot, timestamptz, bigint, int) is
     'One page of what a user missed, by time or by position, in parts, and the position to go on from. Never skips.';
 
 create or replace function chat._bookmark(
@@ -284,6 +303,7 @@ create or replace function chat._bookmark(
     base pg_snapshot,
     base_at timestamptz,
     upto pg_snapshot,
+    upto_at timestamptz,
     last_id bigint,
     began timestamptz,
     after_at timestamptz,
@@ -336,8 +356,8 @@ begin
             handed_out := date_trunc('milliseconds', lower_at - random() * tries * interval '1 second');
         end if;
 
-        insert into chat.check_bookmarks
-        values (reader, handed_out, base, base_at, upto, last_id, began, after_at, after_id)
+        insert into chat.check_bookmarks (user_id, at, base, base_at, upto, upto_at, last_id, began, after_at, after_id)
+        values (reader, handed_out, base, base_at, upto, upto_at, last_id, began, after_at, after_id)
         on conflict do nothing;
         exit when found;
     end loop;
@@ -346,5 +366,5 @@ end
 $$;
 
 comment on function chat._bookmark(
-    bigint, timestamptz, pg_snapshot, timestamptz, pg_snapshot, bigint, timestamptz, timestamptz, bigint) is
+    bigint, timestamptz, pg_snapshot, timestamptz, pg_snapshot, timestamptz, bigint, timestamptz, timestamptz, bigint) is
     'Stores a position and returns the time that stands for it: after `since`, before the next checkpoint; else earlier.';

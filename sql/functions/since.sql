@@ -19,6 +19,7 @@ declare
     base pg_snapshot;
     base_at timestamptz;
     found_ids bigint[];
+    beyond boolean := false;
 begin
     select c.snapshot, c.at
     into base, base_at
@@ -56,12 +57,19 @@ begin
                 and m.deleted_at is null
             order by m.created_at desc
             limit 1000);
+        -- many of one time fill a page with one rank: whether it is the last, the rows behind it say
+        beyond := exists (
+            select
+            from chat.messages m
+            where m.thread_id = thread
+                and m.deleted_at is null
+                and m.created_at > (select max(f.created_at) from chat.messages f where f.id = any (found_ids)));
     end if;
 
     -- Those up to `since` do not count, and equals are not parted: the next page, which begins at the time of this
     -- one's latest, gets further.
     select coalesce(array_agg(o.id order by o.created_at, o.id) filter (where o.rank <= max), '{}'),
-        coalesce(bool_or(o.rank > max), false)
+        beyond or coalesce(bool_or(o.rank > max), false)
     into ids, more
     from (
         select m.id, m.created_at, 0 as rank

@@ -193,32 +193,26 @@ impl Chat {
         let base_at = position.as_ref().map(|position| Micros(position.base.at));
         let partial = position.and_then(|position| position.partial);
         let last_id = partial.as_ref().map(|(_, id)| *id);
-        let asked_upto = partial.as_ref().map(|(mark, _)| mark.clone());
+        let upto_at = partial.as_ref().map(|(mark, _)| Micros(mark.at));
         let upto = partial.map(|(mark, _)| mark.snapshot);
         let rows = self
             .pool
             .query(
-                "select part, base, base_at, upto, last_id, clock_timestamp() as now \
-                 from chat.offline_messages($1, $2, $3, $4, $5, $6, $7)",
-                &[&reader, &time, &base, &base_at, &upto, &last_id, &limit],
+                "select part, base, base_at, upto, upto_at, last_id \
+                 from chat.offline_messages($1, $2, $3, $4, $5, $6, $7, $8)",
+                &[&reader, &time, &base, &base_at, &upto, &upto_at, &last_id, &limit],
             )
             .await?;
         let parts: Vec<&str> =
             rows.iter().map(|row| row.try_get("part")).collect::<Result<_, _>>()?;
         let row = rows.last().ok_or_else(|| Error::internal("an offline page without an end"))?;
-        let base: Option<Snapshot> = row.try_get("base")?;
-        let at: Option<Micros> = row.try_get("base_at")?;
-        let upto: Option<Snapshot> = row.try_get("upto")?;
-        let last_id: Option<i64> = row.try_get("last_id")?;
-        // A snapshot that this answer took is a little older than this: a mark's time may be later, never earlier.
-        let Micros(now) = row.try_get("now")?;
-        let position = base.zip(at).map(|(snapshot, Micros(at))| {
-            let partial = upto.zip(last_id).map(|(snapshot, id)| {
-                let same = asked_upto.filter(|asked| asked.snapshot == snapshot);
-                (same.unwrap_or(Mark { snapshot, at: now }), id)
-            });
-            Position { base: Mark { snapshot, at }, partial }
-        });
+        let mark = |snapshot: Option<Snapshot>, at: Option<Micros>| {
+            snapshot.zip(at).map(|(snapshot, Micros(at))| Mark { snapshot, at })
+        };
+        let base = mark(row.try_get("base")?, row.try_get("base_at")?);
+        let upto = mark(row.try_get("upto")?, row.try_get("upto_at")?);
+        let partial = upto.zip(row.try_get("last_id")?);
+        let position = base.map(|base| Position { base, partial });
         Ok(Offline { body: parts.concat(), position })
     }
 

@@ -6,7 +6,7 @@ CREATE SCHEMA rowcast;
 
 COMMENT ON SCHEMA rowcast IS 'The realtime bridge: the change log, its checkpoints, watched tables, running nodes.';
 
-CREATE FUNCTION chat._bookmark(reader bigint, since timestamp with time zone, base pg_snapshot, base_at timestamp with time zone, upto pg_snapshot, last_id bigint, began timestamp with time zone, after_at timestamp with time zone, after_id bigint) RETURNS timestamp with time zone
+CREATE FUNCTION chat._bookmark(reader bigint, since timestamp with time zone, base pg_snapshot, base_at timestamp with time zone, upto pg_snapshot, upto_at timestamp with time zone, last_id bigint, began timestamp with time zone, after_at timestamp with time zone, after_id bigint) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -53,8 +53,8 @@ begin
             handed_out := date_trunc('milliseconds', lower_at - random() * tries * interval '1 second');
         end if;
 
-        insert into chat.check_bookmarks
-        values (reader, handed_out, base, base_at, upto, last_id, began, after_at, after_id)
+        insert into chat.check_bookmarks (user_id, at, base, base_at, upto, upto_at, last_id, began, after_at, after_id)
+        values (reader, handed_out, base, base_at, upto, upto_at, last_id, began, after_at, after_id)
         on conflict do nothing;
         exit when found;
     end loop;
@@ -62,7 +62,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION chat._bookmark(reader bigint, since timestamp with time zone, base pg_snapshot, base_at timestamp with time zone, upto pg_snapshot, last_id bigint, began timestamp with time zone, after_at timestamp with time zone, after_id bigint) IS 'Stores a position and returns the time that stands for it: after `since`, before the next checkpoint; else earlier.';
+COMMENT ON FUNCTION chat._bookmark(reader bigint, since timestamp with time zone, base pg_snapshot, base_at timestamp with time zone, upto pg_snapshot, upto_at timestamp with time zone, last_id bigint, began timestamp with time zone, after_at timestamp with time zone, after_id bigint) IS 'Stores a position and returns the time that stands for it: after `since`, before the next checkpoint; else earlier.';
 
 CREATE FUNCTION chat._capture_blocks() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -797,6 +797,7 @@ declare
     base pg_snapshot;
     base_at timestamptz;
     found_ids bigint[];
+    beyond boolean := false;
 begin
     select c.snapshot, c.at
     into base, base_at
@@ -834,12 +835,19 @@ begin
                 and m.deleted_at is null
             order by m.created_at desc
             limit 1000);
+        -- many of one time fill a page with one rank: whether it is the last, the rows behind it say
+        beyond := exists (
+            select
+            from chat.messages m
+            where m.thread_id = thread
+                and m.deleted_at is null
+                and m.created_at > (select max(f.created_at) from chat.messages f where f.id = any (found_ids)));
     end if;
 
     -- Those up to `since` do not count, and equals are not parted: the next page, which begins at the time of this
     -- one's latest, gets further.
     select coalesce(array_agg(o.id order by o.created_at, o.id) filter (where o.rank <= max), '{}'),
-        coalesce(bool_or(o.rank > max), false)
+        beyond or coalesce(bool_or(o.rank > max), false)
     into ids, more
     from (
         select m.id, m.created_at, 0 as rank
@@ -2270,7 +2278,7 @@ $$;
 
 COMMENT ON FUNCTION chat.message_of(thread bigint, ref text) IS 'The same, of one thread: a message of another is as one that is not there.';
 
-CREATE FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) RETURNS SETOF record
+CREATE FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT upto_at timestamp with time zone, INOUT last_id bigint, max integer) RETURNS SETOF record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_custom_plan'
@@ -2294,7 +2302,7 @@ declare
     ids bigint[];
     messages bigint[];
     old_rows bigint;
-    newest timestamptz;
+    later bigint[];
     more boolean;
     from_at timestamptz;
     from_id bigint;
@@ -2327,6 +2335,7 @@ begin
             base := mark.base;
             base_at := mark.base_at;
             upto := mark.upto;
+            upto_at := mark.upto_at;
             last_id := mark.last_id;
             from_at := mark.after_at;
             from_id := mark.after_id;
@@ -2407,18 +2416,29 @@ begin
     end if;
 
     if base is null or from_at is not null then
-        -- from the tables; the position reached is that of the first page, so nothing in between is lost
+        -- From the tables. The position reached is that of the first page, whose snapshot is the one that it was read in,
+        -- so nothing is lost or repeated; later pages leave out what came since, which that position brings.
         if from_at is null then
-            base := here;
-            base_at := here_at;
             began := checked;
+        else
+            later := array(
+                select (l.key -> 'id')::bigint
+                from unnest(topics) t (topic)
+                join rowcast.changes l
+                    on l.topic = t.topic
+                    and l.xid >= pg_snapshot_xmin(base)
+                    and not pg_visible_in_snapshot(l.xid, base)
+                    and l.relation = 'chat.messages'
+                    and l.op = 'INSERT');
         end if;
         upto := null;
+        upto_at := null;
         last_id := null;
 
-        select array_agg(l.id order by l.created_at, l.id),
+        select case when from_at is null then pg_current_snapshot() else base end,
+            array_agg(l.id order by l.created_at, l.id),
             (array_agg(l.created_at order by l.created_at, l.id))[page]
-        into messages, after_at
+        into base, messages, after_at
         from (
             select m.id, m.created_at
             from unnest(threads) t (id)
@@ -2428,12 +2448,16 @@ begin
                 where m.thread_id = t.id
                     and (m.created_at, m.id) > (coalesce(from_at, since - interval '1 hour'),
                         coalesce(from_id, 0))
+                    and (later is null or m.id <> all (later))
                 order by m.created_at, m.id
                 limit page + 1
             ) m
             order by m.created_at, m.id
             limit page + 1
         ) l;
+        if from_at is null then
+            base_at := clock_timestamp();
+        end if;
         more := coalesce(cardinality(messages), 0) > page;
         after_id := messages[page];
         checked := began;
@@ -2443,29 +2467,26 @@ begin
             base := here;
             base_at := here_at;
             upto := null;
+            upto_at := null;
             last_id := null;
         elsif old_rows = 0 then
             -- `upto` was used up exactly: its holder has all of it
-            select pg_catalog.max(c.at)
-            into newest
-            from rowcast.changes c
-            where c.topic = any (topics)
-                and c.xid >= least(low, pg_snapshot_xmin(base))
-                and pg_visible_in_snapshot(c.xid, upto);
             base := upto;
-            base_at := greatest(base_at, newest);
+            base_at := coalesce(upto_at, base_at);
             upto := here;
+            upto_at := here_at;
             last_id := ids[page];
         else
             -- a page ends where `upto` does
             page := least(page, old_rows);
+            upto_at := case when upto is null then here_at else upto_at end;
             upto := coalesce(upto, here);
             last_id := ids[page];
         end if;
     end if;
 
     if more then
-        checked := chat._bookmark(reader, since, base, base_at, upto, last_id, began, after_at, after_id);
+        checked := chat._bookmark(reader, since, base, base_at, upto, upto_at, last_id, began, after_at, after_id);
     end if;
 
     -- a page that started from the tables has no position of its own until it is done
@@ -2475,10 +2496,11 @@ begin
     end if;
 
     -- text, not json: it goes to the client as it is, and a cast would parse all of it
-    select base, base_at, upto, last_id into reached;
+    select base, base_at, upto, upto_at, last_id into reached;
     base := null;
     base_at := null;
     upto := null;
+    upto_at := null;
     last_id := null;
     part := '{"messages":[';
     for lines, told in
@@ -2505,12 +2527,13 @@ begin
     base := reached.base;
     base_at := reached.base_at;
     upto := reached.upto;
+    upto_at := reached.upto_at;
     last_id := reached.last_id;
     return next;
 end
 $$;
 
-COMMENT ON FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) IS 'One page of what a user missed, by time or by position, in parts, and the position to go on from. Never skips.';
+COMMENT ON FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT upto_at timestamp with time zone, INOUT last_id bigint, max integer) IS 'One page of what a user missed, by time or by position, in parts, and the position to go on from. Never skips.';
 
 CREATE FUNCTION chat.others_in(member bigint, threads bigint[]) RETURNS TABLE(user_id bigint, user_uuid uuid)
     LANGUAGE sql STABLE
@@ -6477,7 +6500,8 @@ CREATE TABLE chat.check_bookmarks (
     last_id bigint,
     began timestamp with time zone,
     after_at timestamp with time zone,
-    after_id bigint
+    after_id bigint,
+    upto_at timestamp with time zone
 );
 
 COMMENT ON TABLE chat.check_bookmarks IS 'What a last_check_time that was handed out with has_more stands for. Losing a row only repeats messages.';
@@ -6487,6 +6511,8 @@ COMMENT ON COLUMN chat.check_bookmarks.at IS 'The last_check_time that was hande
 COMMENT ON COLUMN chat.check_bookmarks.began IS 'Sync from the tables (beyond the log): when its first page was read.';
 
 COMMENT ON COLUMN chat.check_bookmarks.after_at IS 'Sync from the tables: created_at of the last message given.';
+
+COMMENT ON COLUMN chat.check_bookmarks.upto_at IS 'When `upto` was taken, or a little later.';
 
 CREATE VIEW chat.conversation_messages AS
  SELECT m.id,
@@ -6744,10 +6770,13 @@ CREATE TABLE rowcast.failures (
     relation text NOT NULL,
     op text NOT NULL,
     sqlstate text NOT NULL,
-    message text NOT NULL
+    message text NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id()
 );
 
 COMMENT ON TABLE rowcast.failures IS 'Errors of our own triggers. The write went through; its change is missing in the log.';
+
+COMMENT ON COLUMN rowcast.failures.xid IS 'The transaction whose change is not in the log: a position that does not see it has a gap there.';
 
 ALTER TABLE rowcast.failures ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME rowcast.failures_id_seq
@@ -7183,7 +7212,7 @@ ALTER TABLE ONLY chat.poll_states
 ALTER TABLE ONLY chat.revoked_tokens
     ADD CONSTRAINT revoked_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES chat.users(id) ON DELETE CASCADE;
 
-REVOKE ALL ON FUNCTION chat._bookmark(reader bigint, since timestamp with time zone, base pg_snapshot, base_at timestamp with time zone, upto pg_snapshot, last_id bigint, began timestamp with time zone, after_at timestamp with time zone, after_id bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION chat._bookmark(reader bigint, since timestamp with time zone, base pg_snapshot, base_at timestamp with time zone, upto pg_snapshot, upto_at timestamp with time zone, last_id bigint, began timestamp with time zone, after_at timestamp with time zone, after_id bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat._capture_blocks() FROM PUBLIC;
 
@@ -7327,7 +7356,7 @@ REVOKE ALL ON FUNCTION chat.message(ref text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.message_of(thread bigint, ref text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT last_id bigint, max integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT upto_at timestamp with time zone, INOUT last_id bigint, max integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat.others_in(member bigint, threads bigint[]) FROM PUBLIC;
 

@@ -3,6 +3,8 @@
 //! Held to: lost 0 and twice 0, in the order of the thread: `last_message_id` is a cursor. Who waits by `poll/updates`
 //! fetches the threads that an answer names and no others, so a thread that is not named is a thread whose last message
 //! never comes. With `last_check` it is held to more: after each answer it has all that was committed before it asked.
+//! Its first question has one, too: without, a session goes by what it was last given, and an answer that was lost on its
+//! way was given.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -75,7 +77,9 @@ struct Client {
 pub(crate) async fn poll(line: Line, by: By, diary: Diary, mut dice: Dice) -> Diary {
     // What there is to begin with; from then on only what is named.
     let fetching = Some((now(), diary.threads.iter().copied().collect()));
-    let mut client = Client { line, diary, last: HashMap::new(), last_check: None, fetching };
+    let began = jiff::Timestamp::from_microsecond(diary.from).expect("a time");
+    let last_check = (by == By::Check).then(|| format!("{began:.6}"));
+    let mut client = Client { line, diary, last: HashMap::new(), last_check, fetching };
     let mut gives_up = None;
     while !client.diary.is_complete() {
         if client.line.is_over(&mut gives_up) {

@@ -143,7 +143,8 @@ impl<'a> Messages<'a> {
                 diary.owed.iter().find(|(asked, _)| acked.is_some_and(|acked| acked < *asked));
             if place.is_none() {
                 tally.lost += 1;
-                self.say(diary, diary.heard.len(), &format!("lost ({acked:?})"), Some(row), tally);
+                let then = diary.heard.partition_point(|heard| heard.at <= acked.unwrap_or(row.at));
+                self.say(diary, then, &format!("lost ({acked:?})"), Some(row), tally);
             } else if let Some((asked, upto)) = asked
                 && place >= Some(*upto)
             {
