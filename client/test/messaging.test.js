@@ -165,39 +165,6 @@ describe("the messaging system of guide 002", { timeout: 240_000 }, () => {
     one.system.destroy();
   });
 
-  test("while the socket is down it polls at once and then every thirty seconds, however often it is told to", async (t) => {
-    t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
-    const asked = [];
-    t.mock.method(globalThis, "fetch", async (url) => (asked.push(new URL(url).pathname), Response.json([])));
-    const toasts = [];
-    const system = new MessagingSystem({ url: "http://bridge.example", token: "t", target: new EventTarget(), toast: (text) => toasts.push(text) });
-    system.initWebSocket = () => {};
-    // As it is while the socket comes back by itself.
-    system.socket = { removeAllListeners: () => {}, disconnect: () => {} };
-    const settled = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-    system.listenToUserConversations("me", "teacher", () => {});
-    await settled();
-    asked.length = 0;
-    system.startFallbackPolling();
-    system.startFallbackPolling();
-    await settled();
-    assert.deepEqual(asked, ["/api/conversations"]);
-    t.mock.timers.tick(29_999);
-    await settled();
-    assert.equal(asked.length, 1);
-    for (let n = 2; n <= 4; n++) {
-      t.mock.timers.tick(n === 2 ? 1 : 30_000);
-      await settled();
-      assert.equal(asked.length, n);
-    }
-    system.stopFallbackPolling();
-    t.mock.timers.tick(120_000);
-    await settled();
-    assert.equal(asked.length, 4);
-    assert.deepEqual(toasts, ["Using fallback polling mode"]);
-    system.destroy();
-  });
-
   test("a thousand connections and disconnections leave no listener, timer or socket", async () => {
     const resources = async () => {
       await new Promise((resolve) => setTimeout(resolve, 50));
