@@ -16,6 +16,8 @@ pub const COMMIT_TO_SOCKET: &str = "rowcast_commit_to_socket_seconds";
 pub const FEED_LAG: &str = "rowcast_feed_lag_seconds";
 /// Changes read from the log.
 pub const FEED_CHANGES_TOTAL: &str = "rowcast_feed_changes_total";
+/// How often clients were told that the log lacks changes.
+pub const GAPS_TOTAL: &str = "rowcast_gaps_total";
 /// Reads of the log, by what caused them.
 pub const FEED_READS_TOTAL: &str = "rowcast_feed_reads_total";
 /// 1 while the listener is connected.
@@ -112,6 +114,7 @@ pub fn describe() {
     );
     describe_gauge!(FEED_LAG, Unit::Seconds, "Age of the newest change when the feed read it.");
     describe_counter!(FEED_CHANGES_TOTAL, "Changes read from the log.");
+    describe_counter!(GAPS_TOTAL, "How often clients were told that the log lacks changes.");
     describe_counter!(
         FEED_READS_TOTAL,
         "Reads of the log, by cause: ring, reread, fallback, poll."

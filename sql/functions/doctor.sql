@@ -90,8 +90,8 @@ begin
             || coalesce('; last: ' || f.op || ' of ' || f.relation || ': ' || f.message, ''),
         case when f.n > 0 then
             'select * from rowcast.failures order by id desc; -- mend what they say; those changes are not in the log: '
-                || 'clients should reload' || chr(10)
-                || format('delete from rowcast.failures where id <= %s; -- when that is done', f.id)
+                || 'clients were told to fetch afresh' || chr(10)
+                || format('delete from rowcast.failures where id <= %s; -- a day later: cursors from before need them', f.id)
         end
     from (
         select count(*) over () as n, x.id, x.relation, x.op, x.message

@@ -83,10 +83,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     base pg_snapshot;
+    base_at timestamptz;
     found_threads bigint[];
 begin
-    select c.snapshot
-    into base
+    select c.snapshot, c.at
+    into base, base_at
     from rowcast.checkpoints c
     where c.at <= since
     order by c.at desc
@@ -113,7 +114,7 @@ begin
     ) c;
 
     -- asked after the read: what was pruned before it shows now
-    if base is null or exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below) then
+    if base is null or not chat._is_whole(base, base_at) then
         select array_agg(t.id)
         into found_threads
         from chat.members m

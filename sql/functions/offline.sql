@@ -16,7 +16,7 @@
 -- position it stands for; losing the bookmark repeats messages, never skips one. It has whole milliseconds, for
 -- clients that keep no more.
 --
--- Older than the log: from the tables, by created_at, with an hour's overlap for transactions open that long.
+-- Older than the log, or where the log has a gap: from the tables, by created_at, with an hour's overlap for transactions open that long.
 
 -- The answer is the text of one JSON object in parts of a hundred messages, one row each, to be put together as they
 -- are; the last row has the position. One text of a megabyte is copied half a dozen times on its way out.
@@ -166,8 +166,8 @@ begin
             limit page + 1
         ) l;
 
-        -- asked after the read: what was pruned before it shows now
-        if exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below) then
+        -- asked after the read: what was pruned before it shows now, and whose capture failed
+        if not chat._is_whole(base, base_at) then
             if by_cursor then
                 raise exception 'resync required' using errcode = 'RC409';
             end if;

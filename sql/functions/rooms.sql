@@ -120,6 +120,7 @@ as $$
 declare
     known bigint;
     base pg_snapshot;
+    base_at timestamptz;
 begin
     select p.seq
     into known
@@ -131,8 +132,8 @@ begin
         return known;
     end if;
 
-    select c.snapshot
-    into base
+    select c.snapshot, c.at
+    into base, base_at
     from rowcast.checkpoints c
     where c.at <= since
     order by c.at desc
@@ -149,7 +150,7 @@ begin
         and l.op = 'INSERT';
 
     -- asked after the read: what was pruned before it shows now
-    if base is null or exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below) then
+    if base is null or not chat._is_whole(base, base_at) then
         -- older than the log: by the tables, with an hour for transactions that were open that long
         select min(m.seq) - 1
         into known

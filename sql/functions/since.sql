@@ -1,8 +1,36 @@
 -- "Since a time", within one thread: what somebody lacks who had everything at that moment, never skipping.
 --
 -- A time T means: everything not finished in the newest checkpoint at or before T, as in offline sync. A message whose
--- transaction was open then is among it, however old its created_at. Older than the log: by created_at, and the
--- newest of the hour before it once more, for transactions open that long.
+-- transaction was open then is among it, however old its created_at. Older than the log, or where the log has a gap: by
+-- created_at, and the newest of the hour before it once more, for transactions open that long.
+
+create or replace function chat._is_whole(base pg_snapshot, base_at timestamptz)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select not exists (
+            select
+            from rowcast.state s
+            where pg_snapshot_xmin(base) < s.pruned_below)
+        and not exists (
+            select
+            from rowcast.failures f
+            where f.relation like 'chat.%'
+                and f.xid >= pg_snapshot_xmin(base)
+                and not pg_visible_in_snapshot(f.xid, base))
+        -- clients hear of a failure at most half a minute late: until then they hold positions behind it, unknowing
+        and not exists (
+            select
+            from rowcast.failures f
+            where f.relation like 'chat.%'
+                and f.at > base_at - interval '30 seconds'
+                and f.xid is not null);
+$$;
+
+comment on function chat._is_whole(pg_snapshot, timestamptz) is
+    'Whether the log has every change of the chat since a position: nothing of that was pruned, and no capture failed.';
 
 create or replace function chat._messages_since(
     thread bigint,
@@ -29,7 +57,7 @@ begin
     limit 1;
 
     if base is not null
-        and not exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below)
+        and chat._is_whole(base, base_at)
     then
         found_ids := array(
             select (l.key ->> 'id')::bigint

@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use super::{
     batches::{Batches, Chunk},
+    gaps::Gap,
     origin,
 };
 use crate::{
@@ -39,14 +40,20 @@ const PAGE_BYTES: usize = 8 * 1024 * 1024;
 const PAGE_DEADLINE: Duration = Duration::from_secs(30);
 
 macro_rules! lacking {
-    ($shapes:literal, $log:literal, $limit:literal) => {
+    ($shapes:literal, $gap:literal, $log:literal, $limit:literal) => {
         concat!(
             "
     select now.snapshot, now.at, c.late, c.id, c.xid, c.at, c.topic, c.relation, c.op,
-           c.key, c.record, c.old_record, c.link, now.shapes
+           c.key, c.record, c.old_record, c.link, now.shapes, now.gaps
     from (select pg_current_snapshot() as snapshot, clock_timestamp() as at, ",
             $shapes,
-            " as shapes) as now
+            " as shapes, (
+            select array_agg(distinct coalesce(w.topic, f.relation))
+            from rowcast.failures as f
+            left join rowcast.watches as w on w.name = f.relation
+            where f.xid >= $1 or f.xid = any($2) or (f.xid >= $3 and f.at > $4)",
+            $gap,
+            ") as gaps) as now
     left join lateral (
         select *
         from (
@@ -70,19 +77,28 @@ macro_rules! lacking {
 
 /// All that a position lacks: `$1` xmax, `$2` xip, `$3` floor, `$4` at; of the batch that it is in `$5` the snapshot,
 /// `$6` the last id had, `$7` at. `late` is what that batch does not have. Of topics (`$8`) also what their tables' columns
-/// are, in the same snapshot: no row of other columns is without them.
+/// are, in the same snapshot: no row of other columns is without them. And of what a change is missing, as its capture
+/// failed.
 pub(super) const READ: &str = lacking!(
     "case when cardinality($8::text[]) > 0 then rowcast.shapes($8) end",
+    "",
     "rowcast.changes",
     ""
 );
-/// The same, a page (`$8`) at a time.
-const REPLAY_ALL: &str = lacking!("null::jsonb", "rowcast.changes", "limit $8");
+/// The same, a page (`$8`) at a time. A live client hears of a gap a little late (`gaps`): whoever comes back with a
+/// position from just behind one may not have heard.
+const REPLAY_ALL: &str = lacking!(
+    "null::jsonb",
+    " or (f.xid is not null and f.at > $4 - interval '30 seconds')",
+    "rowcast.changes",
+    "limit $8"
+);
 /// The same for topics (`$9`), from the transaction on that all but `$2` lie at or above (`$10`). Said apart, so that the
 /// index gives no more than that of a topic: a plan for any parameters cannot take the three conditions for ranges, and
 /// read all that the log had of the topic, for each of thousands who come back to it.
 const REPLAY: &str = lacking!(
     "null::jsonb",
+    " or (f.xid is not null and f.at > $4 - interval '30 seconds')",
     "(
                 select *
                 from rowcast.changes as t
@@ -155,17 +171,23 @@ pub(super) struct Reading {
     batches: Batches,
     rows: Pin<Box<Fuse<RowStream>>>,
     shapes: Option<Json>,
+    gaps: Vec<Gap>,
 }
 
 impl Reading {
     pub(super) fn new(position: Position, history: HistoryId, rows: RowStream) -> Self {
         let batches = Batches::new(position, history, CHUNK);
-        Self { batches, rows: Box::pin(rows.fuse()), shapes: None }
+        Self { batches, rows: Box::pin(rows.fuse()), shapes: None, gaps: Vec::new() }
     }
 
     /// What the columns are of the topics that were asked about, once; it comes with the first chunk.
     pub(super) fn shapes(&mut self) -> Result<Option<HashMap<String, String>>> {
         self.shapes.take().map(|shapes| shapes.read()).transpose().map_err(Error::internal)
+    }
+
+    /// What the log lacks of what was read; known from the first row on.
+    pub(super) fn gaps(&mut self) -> Vec<Gap> {
+        std::mem::take(&mut self.gaps)
     }
 
     /// The next changes, all of one batch; none when the read is over.
@@ -189,6 +211,8 @@ impl Reading {
             let (snapshot, Micros(at)): (Snapshot, Micros) = (row.try_get(0)?, row.try_get(1)?);
             self.batches.begin(Mark { snapshot, at });
             self.shapes = row.try_get(13)?;
+            let gaps: Option<Vec<String>> = row.try_get(14)?;
+            self.gaps = gaps.into_iter().flatten().map(Gap::new).collect();
         }
         let Some(late) = row.try_get::<_, Option<bool>>(2)? else { return Ok(None) };
         Ok(self.batches.push(late, row.try_get(3)?, change(row)?))
@@ -240,6 +264,15 @@ pub(crate) fn known_since(position: &Position, floor: u64, pruned_below: u64) ->
     Ok(())
 }
 
+/// Refuses a page of topics of which the log lacks changes.
+fn whole(gaps: Vec<Gap>, topics: Option<&[Topic]>) -> Result<()> {
+    let lacks = |gap: &Gap| topics.is_none_or(|topics| topics.iter().any(|one| gap.touches(one)));
+    if gaps.iter().any(lacks) {
+        return Err(Error::new(Kind::Conflict, "The log lacks changes since that cursor"));
+    }
+    Ok(())
+}
+
 async fn page(
     pool: &Pool,
     position: &Position,
@@ -273,10 +306,12 @@ async fn page(
         if bytes > PAGE_BYTES {
             // The rest of the rows is not waited for: letting the connection go cancels them.
             deliveries.extend(reading.batches.rest().into_iter().flat_map(|rest| rest.deliveries));
+            whole(reading.gaps(), topics)?;
             return Ok((reading.batches.page(deliveries, PAGE_ROWS, true)?, floor));
         }
     }
     client.done();
+    whole(reading.gaps(), topics)?;
     Ok((reading.batches.page(deliveries, PAGE_ROWS, false)?, floor))
 }
 

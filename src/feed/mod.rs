@@ -6,6 +6,7 @@
 
 mod batches;
 mod bell;
+mod gaps;
 mod keeper;
 mod log;
 mod origin;
@@ -43,6 +44,7 @@ use crate::{
     trace::TRACE,
 };
 use bell::Bell;
+use gaps::{Gap, Gaps};
 use pace::Pace;
 
 /// A read that takes longer has lost its connection, whatever TCP says.
@@ -79,9 +81,10 @@ impl Feed {
     pub async fn run(self) {
         let mut failures = 0u32;
         let mut unread = 0u32;
+        let mut gaps = Gaps::default();
         loop {
             let began = Instant::now();
-            let Err(error) = self.one_connection(&mut unread).await else { return };
+            let Err(error) = self.one_connection(&mut unread, &mut gaps).await else { return };
             self.status.disconnected();
             metrics::gauge!(LISTENER_UP).set(0.0);
             error.log("feeding");
@@ -93,8 +96,8 @@ impl Feed {
 
     /// One connection's life: listen first, then catch up, then stay live. Ends only with an error.
     ///
-    /// `unread` counts the reads since the last one that came to its end.
-    async fn one_connection(&self, unread: &mut u32) -> Result<()> {
+    /// `unread` counts the reads since the last one that came to its end; `gaps` is what clients are still to be told.
+    async fn one_connection(&self, unread: &mut u32, gaps: &mut Gaps) -> Result<()> {
         let (client, connection) = self.target.connect().await?;
         let bell = Bell::hang(connection, &self.lifecycle, self.status.clone());
         within(READ_DEADLINE, prepare_session(&client)).await?;
@@ -123,6 +126,7 @@ impl Feed {
                 metrics::counter!(GAP_FILL_ROWS_TOTAL).increment(read.changes);
                 tracing::info!(changes = read.changes, "caught up with {} changes", read.changes);
             }
+            gaps.tell(read.gaps, &self.hub);
             position = read.position;
             floor = position.base.snapshot.xmax();
             self.status.read();
@@ -188,10 +192,11 @@ impl Feed {
             }
             self.status.read();
         }
+        let gaps = reading.gaps();
         let batch = reading.finish()?;
         self.hub.finish(&batch);
         metrics::counter!(FEED_CHANGES_TOTAL).increment(changes);
-        Ok(Read { position: Position::at(batch.upto.clone()), changes })
+        Ok(Read { position: Position::at(batch.upto.clone()), changes, gaps })
     }
 
     /// Whether a notification sent now comes back: a pooler accepts LISTEN and then drops everything. That of this very
@@ -220,6 +225,7 @@ fn said(mode: Mode) {
 struct Read {
     position: Position,
     changes: u64,
+    gaps: Vec<Gap>,
 }
 
 /// Plans for the log must not depend on statistics: it grows from empty to large and back all day. Without this, a

@@ -29,6 +29,8 @@ pub enum Item {
     Signal(Arc<Signal>),
     /// The database's history changed under us: what the client has can no longer be continued.
     Resync,
+    /// The log lacks changes that were for this mailbox; what it has goes on.
+    Gap,
 }
 
 /// How a `take` ended.
@@ -129,14 +131,14 @@ struct Queue {
 }
 
 impl Queue {
-    /// Drops what waits, but for the word that the history changed, which the log does not have.
+    /// Drops what waits, but for the words that the history changed or that there is a gap, which the log does not have.
     fn lag(&mut self) {
         let first = self.items.iter().find_map(|item| match item {
             Item::Change(delivery) => Some(before(delivery)),
-            Item::Signal(_) | Item::Resync => None,
+            Item::Signal(_) | Item::Resync | Item::Gap => None,
         });
         self.dropped = self.dropped.take().or(first);
-        self.items.truncate(usize::from(matches!(self.items.front(), Some(Item::Resync))));
+        self.items.retain(|item| matches!(item, Item::Resync | Item::Gap));
         (self.bytes, self.lagged) = (0, true);
     }
 
@@ -181,7 +183,7 @@ impl Shared {
         let size = match &item {
             Item::Change(delivery) => delivery.change.size(),
             Item::Signal(signal) => signal.size(),
-            Item::Resync => 0,
+            Item::Resync | Item::Gap => 0,
         };
         let full = queue.items.len() >= self.capacity
             || (!queue.items.is_empty() && queue.bytes + size > MAX_BYTES);
@@ -208,6 +210,16 @@ impl Shared {
     /// Drops what waits and leaves only the word that the history changed.
     pub(super) fn resync(&self) {
         *self.queue() = Queue { items: [Item::Resync].into(), ..Queue::default() };
+        self.filled.notify_one();
+    }
+
+    /// Says that changes are missing, after what waits, be it full or not.
+    pub(super) fn gap(&self) {
+        let mut queue = self.queue();
+        if !queue.items.iter().any(|item| matches!(item, Item::Gap)) {
+            queue.items.push_back(Item::Gap);
+        }
+        drop(queue);
         self.filled.notify_one();
     }
 

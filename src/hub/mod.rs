@@ -119,6 +119,11 @@ impl Hub {
         }
     }
 
+    /// Has whoever holds one of some topics fetch afresh: what was on them cannot be told.
+    pub fn gap(&self, concerns: impl Fn(&Topic) -> bool) {
+        self.state().routes.gap(concerns);
+    }
+
     /// Sets where the feed goes on after a crash of the database, whose numbers may be behind those of before: whoever
     /// holds a topic reads the log from where it stands.
     pub fn go_on_from(&self, mark: Mark, history: HistoryId) {

@@ -171,17 +171,22 @@ impl Routes {
     }
 
     pub(super) fn resync(&self) {
-        self.each(Shared::resync);
+        self.each(|_| true, Shared::resync);
+    }
+
+    /// Says that changes are missing to whoever holds one of some topics.
+    pub(super) fn gap(&self, concerns: impl Fn(&Topic) -> bool) {
+        self.each(concerns, Shared::gap);
     }
 
     /// Has everybody read the log, where the feed left off at the earliest.
     pub(super) fn lag(&self, left_off: Option<&Position>) {
-        self.each(|mailbox| mailbox.lag(left_off));
+        self.each(|_| true, |mailbox| mailbox.lag(left_off));
     }
 
-    fn each(&self, mut tell: impl FnMut(&Shared)) {
+    fn each(&self, concerns: impl Fn(&Topic) -> bool, mut tell: impl FnMut(&Shared)) {
         let mut told = HashSet::new();
-        for holders in self.holders.values() {
+        for (_, holders) in self.holders.iter().filter(|(topic, _)| concerns(topic)) {
             let some = holders.some.iter().flat_map(|some| some.mailboxes());
             let whole = holders.whole().map(|mailbox| (&mailbox.id, mailbox));
             for (id, mailbox) in whole.chain(some) {

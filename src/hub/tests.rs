@@ -62,6 +62,7 @@ async fn ids(mailbox: &Mailbox) -> Vec<i64> {
             Item::Change(delivery) => delivery.change.id,
             Item::Signal(_) => -1,
             Item::Resync => -2,
+            Item::Gap => -3,
         })
         .collect()
 }
@@ -158,6 +159,27 @@ async fn a_new_history_reaches_every_mailbox() {
     hub.start_at(mark.clone(), HistoryId(1));
     hub.start_at(mark, HistoryId(2));
     assert_eq!(ids(&mailbox).await, [-2]);
+}
+
+#[tokio::test]
+async fn the_word_of_a_gap_goes_to_its_topics_after_what_waits_and_outlives_a_full_mailbox() {
+    let hub = Hub::new();
+    let (holder, other) = (hub.open(2), hub.open(2));
+    holder.subscribe(&topics(&["thread:1"]));
+    other.subscribe(&topics(&["thread:2"]));
+    hub.publish(&batch(), &[change(1, "thread:1", None)]);
+    hub.gap(|topic| topic.as_str() == "thread:1");
+    hub.gap(|topic| topic.as_str() == "thread:1");
+    assert_eq!(ids(&holder).await, [1, -3]);
+    hub.publish(&batch(), &[change(2, "thread:2", None)]);
+    assert_eq!(ids(&other).await, [2]);
+
+    hub.publish(&batch(), &[3, 4, 5].map(|id| change(id, "thread:1", None)));
+    hub.gap(|_| true);
+    assert_eq!(ids(&holder).await, [-3]);
+    let lagged = holder.take(&mut Vec::new()).await;
+    assert!(matches!(lagged, Taken::Lagged(Some(_))), "{lagged:?}");
+    assert_eq!(ids(&other).await, [-3]);
 }
 
 #[tokio::test]

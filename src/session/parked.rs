@@ -102,7 +102,7 @@ impl Parked {
                 return over.ok_or_else(|| ended(Reason::Unauthenticated));
             }
         };
-        let resync = items.iter().any(|item| matches!(item, Item::Resync));
+        let resync = items.iter().any(|item| matches!(item, Item::Resync | Item::Gap));
         if matches!(taken, Taken::Lagged(_)) || resync {
             // Boxed: what waits for a minute must not have room for a query all the time.
             self.asked = Box::pin(self.chat.admit(&self.claims)).await?.asked;

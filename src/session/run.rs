@@ -122,9 +122,13 @@ impl<D: Dialect> Peer for Chatting<D> {
 
     async fn tell(&mut self, out: &mut Vec<Frame>) -> Option<Reason> {
         let caught_up = self.was_replaying && !self.session.follower.is_replaying();
+        let afresh = self.next.iter().any(|one| matches!(one, Next::Resync));
         let reason = pass_on(&mut self.session, &mut self.dialect, &mut self.next, out);
         if reason.is_some() {
             return reason;
+        }
+        if afresh && let Some(reason) = self.session.stand_anew().await {
+            return Some(reason);
         }
         self.dialect.settle(&mut self.session, out).await;
         if caught_up {

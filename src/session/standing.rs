@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Reason, Services, Session};
+use super::{Reason, Services, Session, stop_typing};
 use crate::{
     auth::token::Credential,
     chat::{self, Event},
     claims::Claims,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     hub::Delivery,
     topic::Topic,
 };
@@ -27,6 +27,29 @@ pub async fn authenticate(services: &Services, presented: Option<Credential>) ->
 }
 
 impl Session {
+    /// Stands by what the database says now, where what was followed is not to be relied on: in another history, or where
+    /// the log has a gap, in which the user may have been put out.
+    pub(super) async fn stand_anew(&mut self) -> Option<Reason> {
+        let standing = match self.services.chat.admit(&self.claims).await {
+            Ok(standing) if standing.user == self.standing.user => standing,
+            // Restored to when this user had another number: let in again as that.
+            Ok(_) => return Some(Reason::GoingAway),
+            Err(error) if error.kind == Kind::Forbidden => return Some(Reason::Deactivated),
+            Err(error) if error.kind == Kind::Unauthorized => return Some(Reason::Unauthenticated),
+            Err(error) => {
+                error.log("asking again who a client is");
+                return Some(Reason::Internal);
+            }
+        };
+        let threads: Vec<_> = standing.threads.keys().map(|&id| Topic::thread(id)).collect();
+        self.follower.stand_on(&threads, standing.asked.clone());
+        for left in self.standing.threads.keys().filter(|id| !standing.threads.contains_key(id)) {
+            stop_typing(&self.services.hub, *left, standing.person());
+        }
+        self.standing = standing;
+        None
+    }
+
     /// What a change of the domain means to this client's being here; applied before the dialect sees it.
     pub fn heed(&mut self, delivery: &Delivery, event: &Event) -> Option<Reason> {
         // What the database's answer had seen is in it: an old deactivation, replayed, is not one of now.

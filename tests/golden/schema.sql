@@ -572,6 +572,31 @@ $$;
 
 COMMENT ON FUNCTION chat._edit_message() IS 'Stamps an edit, and keeps a message where it is: its number is its place.';
 
+CREATE FUNCTION chat._is_whole(base pg_snapshot, base_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select not exists (
+            select
+            from rowcast.state s
+            where pg_snapshot_xmin(base) < s.pruned_below)
+        and not exists (
+            select
+            from rowcast.failures f
+            where f.relation like 'chat.%'
+                and f.xid >= pg_snapshot_xmin(base)
+                and not pg_visible_in_snapshot(f.xid, base))
+        -- clients hear of a failure at most half a minute late: until then they hold positions behind it, unknowing
+        and not exists (
+            select
+            from rowcast.failures f
+            where f.relation like 'chat.%'
+                and f.at > base_at - interval '30 seconds'
+                and f.xid is not null);
+$$;
+
+COMMENT ON FUNCTION chat._is_whole(base pg_snapshot, base_at timestamp with time zone) IS 'Whether the log has every change of the chat since a position: nothing of that was pruned, and no capture failed.';
+
 CREATE FUNCTION chat._longpoll_given(sessions text[], readers bigint[], states jsonb[], checked timestamp with time zone) RETURNS void
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -627,10 +652,11 @@ CREATE FUNCTION chat._longpoll_since(reader bigint, since timestamp with time zo
     AS $$
 declare
     base pg_snapshot;
+    base_at timestamptz;
     found_threads bigint[];
 begin
-    select c.snapshot
-    into base
+    select c.snapshot, c.at
+    into base, base_at
     from rowcast.checkpoints c
     where c.at <= since
     order by c.at desc
@@ -657,7 +683,7 @@ begin
     ) c;
 
     -- asked after the read: what was pruned before it shows now
-    if base is null or exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below) then
+    if base is null or not chat._is_whole(base, base_at) then
         select array_agg(t.id)
         into found_threads
         from chat.members m
@@ -807,7 +833,7 @@ begin
     limit 1;
 
     if base is not null
-        and not exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below)
+        and chat._is_whole(base, base_at)
     then
         found_ids := array(
             select (l.key ->> 'id')::bigint
@@ -1063,6 +1089,7 @@ CREATE FUNCTION chat._rooms_seq_at(reader bigint, room bigint, since timestamp w
 declare
     known bigint;
     base pg_snapshot;
+    base_at timestamptz;
 begin
     select p.seq
     into known
@@ -1074,8 +1101,8 @@ begin
         return known;
     end if;
 
-    select c.snapshot
-    into base
+    select c.snapshot, c.at
+    into base, base_at
     from rowcast.checkpoints c
     where c.at <= since
     order by c.at desc
@@ -1092,7 +1119,7 @@ begin
         and l.op = 'INSERT';
 
     -- asked after the read: what was pruned before it shows now
-    if base is null or exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below) then
+    if base is null or not chat._is_whole(base, base_at) then
         -- older than the log: by the tables, with an hour for transactions that were open that long
         select min(m.seq) - 1
         into known
@@ -2406,8 +2433,8 @@ begin
             limit page + 1
         ) l;
 
-        -- asked after the read: what was pruned before it shows now
-        if exists (select from rowcast.state s where pg_snapshot_xmin(base) < s.pruned_below) then
+        -- asked after the read: what was pruned before it shows now, and whose capture failed
+        if not chat._is_whole(base, base_at) then
             if by_cursor then
                 raise exception 'resync required' using errcode = 'RC409';
             end if;
@@ -3636,8 +3663,8 @@ begin
             || coalesce('; last: ' || f.op || ' of ' || f.relation || ': ' || f.message, ''),
         case when f.n > 0 then
             'select * from rowcast.failures order by id desc; -- mend what they say; those changes are not in the log: '
-                || 'clients should reload' || chr(10)
-                || format('delete from rowcast.failures where id <= %s; -- when that is done', f.id)
+                || 'clients were told to fetch afresh' || chr(10)
+                || format('delete from rowcast.failures where id <= %s; -- a day later: cursors from before need them', f.id)
         end
     from (
         select count(*) over () as n, x.id, x.relation, x.op, x.message
@@ -7059,6 +7086,8 @@ CREATE INDEX changes_topic_xid ON rowcast.changes USING btree (topic, xid);
 
 CREATE INDEX failures_at ON rowcast.failures USING btree (at);
 
+CREATE INDEX failures_xid ON rowcast.failures USING btree (xid);
+
 CREATE INDEX message_ends_ends_at ON rowcast.message_ends USING btree (ends_at);
 
 CREATE TRIGGER _100_rowcast_clear BEFORE DELETE ON chat.threads FOR EACH ROW EXECUTE FUNCTION chat._clear_thread();
@@ -7243,6 +7272,8 @@ REVOKE ALL ON FUNCTION chat._direct_peer(caller bigint, partner text) FROM PUBLI
 REVOKE ALL ON FUNCTION chat._direct_with(caller bigint, partner text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat._edit_message() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION chat._is_whole(base pg_snapshot, base_at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION chat._longpoll_given(sessions text[], readers bigint[], states jsonb[], checked timestamp with time zone) FROM PUBLIC;
 

@@ -103,7 +103,7 @@ pub(super) const CHECKS: &[Entry] = &[
     failure("triggers of", "Writes to this table are not captured: no client hears of them."),
     failure(
         "capture failures",
-        "The writes went through, their changes are not in the log: clients have a gap.",
+        "The writes went through, their changes are not in the log: clients were told to fetch afresh.",
     ),
     advice("log size", "A large log costs disk and makes what reads far back slow."),
     failure("log index", "Every client that resumes would read the whole log."),

@@ -3,6 +3,7 @@
 //! Its mailbox is subscribed before the log is read, so what the log does not have yet will be in the mailbox, and what
 //! both have is told by the position. A mailbox that overflowed is the same case: read the log from here, go on live.
 
+mod holding;
 mod next;
 
 use std::{collections::HashSet, sync::Arc};
@@ -103,44 +104,6 @@ impl Follower {
     /// A view of its mailbox for others.
     pub fn window(&self) -> Window {
         self.mailbox.window()
-    }
-
-    /// Holds one more topic from here on.
-    pub fn hold(&mut self, topic: Topic) {
-        self.mailbox.subscribe(std::slice::from_ref(&topic));
-        self.topics.insert(topic);
-    }
-
-    /// What is said in the client's topics is not wanted, but where it asks to hear it.
-    pub fn hush(&self) {
-        self.mailbox.hush();
-    }
-
-    /// What is said in a topic that is held is wanted, too, or no longer.
-    pub fn hear(&self, topic: &Topic, wanted: bool) {
-        self.mailbox.hear(topic, wanted);
-    }
-
-    /// Holds topics from here on, or changes what is wanted of them.
-    pub fn want(&mut self, wanted: &[(Topic, Wanted)]) {
-        self.mailbox.want(wanted);
-        self.topics.extend(wanted.iter().map(|(topic, _)| topic.clone()));
-    }
-
-    /// Gives a topic up.
-    pub fn release(&mut self, topic: &Topic) {
-        self.topics.remove(topic);
-        self.mailbox.unsubscribe(topic);
-    }
-
-    /// Whether the client may get a topic's changes.
-    pub fn holds(&self, topic: &Topic) -> bool {
-        self.topics.contains(topic)
-    }
-
-    /// All topics held.
-    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
-        self.topics.iter()
     }
 
     /// Goes back to a cursor: what the client lacks from there is read from the log, but nothing it has had live.
@@ -261,6 +224,10 @@ impl Follower {
                 }
                 Item::Signal(signal) => out.push(Next::Signal(signal)),
                 Item::Resync => self.start_over(out),
+                Item::Gap => {
+                    metrics::counter!(RESYNC_TOTAL).increment(1);
+                    out.push(Next::Resync);
+                }
             }
         }
     }

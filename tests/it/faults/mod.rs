@@ -3,6 +3,7 @@
 mod crash;
 mod drain;
 mod entering;
+mod gaps;
 mod outage;
 mod ready;
 mod slow;

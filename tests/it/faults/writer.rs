@@ -184,8 +184,17 @@ async fn a_full_disk_under_the_log_fails_no_writer_and_heals() {
         .batch_execute("alter table rowcast.changes set tablespace pg_default")
         .await
         .expect("done");
+    // The client hears that one is missing, and is live after that.
+    socket.until("resync_required").await;
     client.batch_execute(&say("room again")).await.expect("done");
-    let expected = usize::try_from(written).expect("done");
-    let (contents, _) = messages(&mut socket, expected).await;
-    assert_eq!(contents.last().expect("done"), "room again");
+    loop {
+        let frame = socket.next().await;
+        if frame["type"] == "resync_required" {
+            // It was slow, too, and what it should read in the log is not all there: it begins after this.
+            client.batch_execute(&say("room again")).await.expect("done");
+        }
+        if frame["data"]["content"] == "room again" {
+            break;
+        }
+    }
 }

@@ -42,8 +42,11 @@ pub(crate) fn start(
         let diary = |tongue, kind: &str, threads: &[i64]| {
             Diary::new(tongue, format!("{tongue:?} {kind} {nth}"), user, threads.to_vec())
         };
+        // In a direct thread the user writes, too, and what one wrote oneself is no update.
+        let unread: Vec<i64> =
+            threads.iter().copied().filter(|&thread| world.pair(thread).is_none()).collect();
         for (kind, by) in [(1, By::Messages), (2, By::Session), (3, By::Check)] {
-            let threads = if by == By::Messages { &one } else { &threads };
+            let threads = if by == By::Messages { &one } else { &unread };
             let diary = diary(Tongue::Longpoll, &format!("by {by:?}"), threads);
             // What was last given goes by session: each has its own.
             let line = Line { token: session(user, &diary.name), ..line(user) };
