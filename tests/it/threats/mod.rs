@@ -8,6 +8,7 @@ mod endpoints;
 mod feed;
 mod role;
 mod silent;
+mod terminal;
 mod walk;
 mod wire;
 
