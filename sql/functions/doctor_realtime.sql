@@ -78,24 +78,42 @@ begin
     ) m
     left join pg_trigger t on t.tgrelid = m.messages and t.tgname = '_900_rowcast_insert'
     left join lateral (
+        select format(
+            'create policy rowcast_probe on realtime.messages for insert to %I with check (true); -- as its owner',
+            current_user) as policy
+        where row_security_active(m.messages)
+            and not exists (
+                select
+                from pg_policy p
+                join pg_roles r on r.oid = any (p.polroles)
+                where p.polrelid = m.messages
+                    and p.polcmd in ('a', '*')
+                    and r.rolname = current_user
+                    and pg_get_expr(p.polwithcheck, p.polrelid) = 'true')
+    ) s on true
+    left join lateral (
         select v.problem, v.remedy
         from (values
             (0, m.closed or not has_table_privilege(m.messages, 'insert'),
                 'the bridge may not write to realtime.messages, by which it tries who may do what',
                 format('grant usage on schema realtime to %I; -- as its owner', current_user) || chr(10)
-                    || format('grant insert on realtime.messages to %I; -- as its owner', current_user)),
-            (1, m.messages is null,
+                    || format('grant insert on realtime.messages to %I; -- as its owner', current_user)
+                    || coalesce(chr(10) || s.policy, '')),
+            (1, s.policy is not null,
+                'row security keeps the bridge from writing to realtime.messages, by which it tries who may do what',
+                s.policy),
+            (2, m.messages is null,
                 'realtime.messages is missing',
                 'rowcast migrate # as a role that may create in schema realtime'),
-            (2, m.messages is not null and t.oid is null,
+            (3, m.messages is not null and t.oid is null,
                 'the trigger of realtime.messages is missing',
                 case when not has_table_privilege(m.messages, 'trigger') then
                     format('grant trigger on realtime.messages to %I; -- as its owner', current_user) || chr(10)
                 else '' end || 'rowcast migrate'),
-            (3, t.tgenabled not in ('O', 'A'),
+            (4, t.tgenabled not in ('O', 'A'),
                 'the trigger of realtime.messages is disabled',
                 'alter table realtime.messages enable trigger _900_rowcast_insert; -- as its owner'),
-            (4, m.messages is not null and not exists (
+            (5, m.messages is not null and not exists (
                     select
                     from pg_inherits i
                     join pg_class c on c.oid = i.inhrelid

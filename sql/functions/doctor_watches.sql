@@ -56,6 +56,9 @@ begin
     left join lateral (
         select v.problem, v.remedy
         from (values
+            (0, q.name <> rowcast._printable(q.name) or w.topic <> rowcast._printable(w.topic),
+                'its name or its topic has a control character, so that no client can hear of it',
+                format('select rowcast.unwatch(%s); -- or rename it, and watch it again', w.relation::oid)),
             (1, c.oid is null,
                 'the table was dropped',
                 format('select rowcast.unwatch(%s);', w.relation::oid)),

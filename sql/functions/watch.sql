@@ -174,6 +174,8 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
     select case
+        when n.nspname || c.relname is distinct from rowcast._printable(n.nspname || c.relname)
+            then 'has a control character in its name or its schema''s, which no topic can have; rename it'
         when n.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then 'is a system table'
         when n.nspname = 'rowcast' then 'is the bridge''s own'
         when n.nspname = 'chat' then 'is on the feed already, under topics of its own'
@@ -201,3 +203,16 @@ $$;
 
 comment on function rowcast._refuse(regclass) is
     'Why a table cannot be watched; null when it can.';
+
+create or replace function rowcast._printable(name text)
+returns text
+language sql
+immutable
+strict
+set search_path = pg_catalog, pg_temp
+as $$
+    select regexp_replace(name, '[\u0001-\u001f\u007f-\u009f]', '?', 'g');
+$$;
+
+comment on function rowcast._printable(text) is
+    'A name without the control characters that could write over what stands around it.';

@@ -32,7 +32,7 @@ begin
     name := kind.name;
 
     if refusal is not null then
-        raise exception '% %', coalesce(name, relation::text), refusal
+        raise exception '% %', rowcast._printable(coalesce(name, relation::text)), refusal
             using errcode = 'RC409';
     end if;
     if not kind.allowed then
@@ -45,6 +45,10 @@ begin
     end if;
     if wanted_topic is not null and wanted_topic !~ '^table:.' then
         raise exception 'the topic of a watched table begins with "table:", not %', quote_literal(wanted_topic)
+            using errcode = 'RC400';
+    end if;
+    if wanted_topic <> rowcast._printable(wanted_topic) then
+        raise exception 'the topic of a watched table has no control characters, as % has', quote_literal(rowcast._printable(wanted_topic))
             using errcode = 'RC400';
     end if;
     if keys is null and wanted_identity <> 'full' and kind.relreplident <> 'f' then

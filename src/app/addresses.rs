@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Addresses that are remembered. Who has more than that at hand is not held by a limit per address anyway.
-const MOST: usize = 65_536;
+pub(super) const MOST: usize = 65_536;
 /// Bits of an IPv6 address by which a site is known; it has all below them for itself.
 const SITE: u32 = 64;
 
@@ -95,7 +95,8 @@ impl Addresses {
     }
 }
 
-fn site(address: IpAddr) -> IpAddr {
+/// What an address is known by.
+pub(super) fn site(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

@@ -77,24 +77,12 @@ fn is_handshake<B>(request: &Request<B>) -> bool {
 /// Each proxy adds the address that it was called from at the end, so the list counts from there, as far as it was written
 /// by proxies that are trusted. `Forwarded` counts where there is no `X-Forwarded-For`.
 fn settle(headers: &mut HeaderMap, peer: IpAddr, trusted: &[Network]) -> IpAddr {
-    let trusts = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-    if !trusts(peer) {
+    if !trusts(trusted, peer) {
         WORDS.iter().for_each(|name| drop(headers.remove(name)));
         return peer;
     }
-    let hops: Vec<Hop> = match headers.contains_key(FORWARDED_FOR) {
-        true => list(headers, FORWARDED_FOR).map(|one| Hop::called_from(&one)).collect(),
-        false => list(headers, header::FORWARDED).map(|one| Hop::read(&one)).collect(),
-    };
-    let mut client = peer;
-    for hop in hops.iter().rev() {
-        // What is no address, `unknown` say, ends what is known.
-        let Some(address) = hop.address else { break };
-        client = address;
-        if !trusts(address) {
-            break;
-        }
-    }
+    let hops = hops(headers);
+    let client = called_from(&hops, peer, trusted);
     let last = hops.into_iter().next_back();
     let (host, scheme) = last.map_or((None, None), |hop| (hop.host, hop.scheme));
     let host = list(headers, FORWARDED_HOST).next_back().or(host);
@@ -117,6 +105,56 @@ fn settle(headers: &mut HeaderMap, peer: IpAddr, trusted: &[Network]) -> IpAddr 
         headers.insert(SCHEME, scheme);
     }
     client
+}
+
+fn trusts(trusted: &[Network], address: IpAddr) -> bool {
+    trusted.iter().any(|network| network.contains(address))
+}
+
+/// What proxies say, the last one last.
+fn hops(headers: &HeaderMap) -> Vec<Hop> {
+    match headers.contains_key(FORWARDED_FOR) {
+        true => list(headers, FORWARDED_FOR).map(|one| Hop::called_from(&one)).collect(),
+        false => list(headers, header::FORWARDED).map(|one| Hop::read(&one)).collect(),
+    }
+}
+
+/// The address that proxies which are trusted were called from.
+fn called_from(hops: &[Hop], peer: IpAddr, trusted: &[Network]) -> IpAddr {
+    let mut client = peer;
+    for hop in hops.iter().rev() {
+        // What is no address, `unknown` say, ends what is known.
+        let Some(address) = hop.address else { break };
+        client = address;
+        if !trusts(trusted, address) {
+            break;
+        }
+    }
+    client
+}
+
+/// A service of operators: it is told whom a request comes from, and nothing is counted or changed.
+#[derive(Clone)]
+pub(super) struct Told<S> {
+    pub(super) inner: S,
+    pub(super) peer: IpAddr,
+    pub(super) settings: Live<Settings>,
+}
+
+impl<S: Answers> Service<Request<Incoming>> for Told<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let (peer, trusted) = (self.peer.to_canonical(), &self.settings.now().trusted_proxies);
+        let address = match trusts(trusted, peer) {
+            true => called_from(&hops(request.headers()), peer, trusted),
+            false => peer,
+        };
+        request.extensions_mut().insert(Client { address, wait: None });
+        self.inner.call(request)
+    }
 }
 
 /// One proxy's word.

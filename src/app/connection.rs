@@ -33,6 +33,8 @@ use crate::{dialects::door::Received, lifecycle::Lifecycle};
 
 /// A client that does not finish its request's head in this time is not one.
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// A connection of HTTP/2 on which nothing comes is pinged after this, and gone when it stays silent for `HEADER_DEADLINE`.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// A request that takes longer than this waits for something.
 const LONG: Duration = Duration::from_millis(200);
 /// Bytes that a client may send ahead while its request waits.
@@ -272,13 +274,24 @@ async fn silence(asked: &AtomicBool) {
     }
 }
 
-/// A connection of HTTP/2: its requests share it, and none can be taken out.
+/// A connection of HTTP/2: its requests share it, and none can be taken out. One that asks nothing in time ends, and one
+/// that answers no ping.
 async fn multiplexed<S: Answers>(stream: TcpStream, service: S, lifecycle: Lifecycle) {
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
+    http2.keep_alive_timeout(HEADER_DEADLINE);
+    let asked = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&asked);
+    let answering = service_fn(move |request| {
+        noted.store(true, Ordering::Relaxed);
+        service.call(request)
+    });
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), answering);
     let mut serving = std::pin::pin!(serving);
     let served = tokio::select! {
         served = serving.as_mut() => served,
+        () = silence(&asked) => return,
         () = lifecycle.draining() => {
             serving.as_mut().graceful_shutdown();
             serving.await

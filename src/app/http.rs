@@ -9,7 +9,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response as Reply};
 
-use super::{addresses::Addresses, asked::Asked, connection, cors::Cors, patient::Patient};
+use super::{
+    addresses::Addresses,
+    asked::{Asked, Told},
+    connection,
+    cors::Cors,
+    patient::Patient,
+};
 use crate::{
     dialects::{self, door, later::Later},
     error::Result,
@@ -51,12 +57,13 @@ pub(super) fn serve_clients(
     Ok(())
 }
 
-/// Serves routes on a listener until draining begins.
-pub(super) fn serve(listener: TcpListener, routes: BoxedFilter<(Reply,)>, lifecycle: &Lifecycle) {
+/// Serves routes to operators on a listener until draining begins.
+pub(super) fn serve(listener: TcpListener, routes: BoxedFilter<(Reply,)>, services: &Services) {
     let service = Arc::new(TowerToHyperService::new(warp::service(answered(routes))));
-    let accepting =
-        accept(listener, move |_| Arc::clone(&service), OPERATORS_UNREAD, lifecycle.clone());
-    lifecycle.service("accept", accepting);
+    let settings = services.settings.clone();
+    let told = move |peer| Told { inner: Arc::clone(&service), peer, settings: settings.clone() };
+    let lifecycle = &services.lifecycle;
+    lifecycle.service("accept", accept(listener, told, OPERATORS_UNREAD, lifecycle.clone()));
 }
 
 async fn keep(addresses: Addresses) {

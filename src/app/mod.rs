@@ -125,7 +125,7 @@ async fn start_with(
     let routes = described::with_descriptions(client::with_modules(routes));
     http::serve_clients(clients, routes, &services)?;
     let operating = admin::routes(&config, &services, &keeper.status, recorder)?;
-    http::serve(operators, operating, &lifecycle);
+    http::serve(operators, operating, &services);
     tracing::info!(http = %addresses.http, admin = %addresses.admin, "serving on {}", addresses.http);
     Ok(Running { addresses, keeper, lifecycle, grace: config.grace })
 }

@@ -130,6 +130,15 @@ async fn run(command: Command, source: Source) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Words of others for a terminal: what is no character to see is written as JSON does, and does nothing.
+fn plain(text: &str) -> String {
+    let escaped = |char: char| match char.is_control() {
+        true => format!("\\u{:04x}", u32::from(char)),
+        false => char.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 /// Prints a line to standard output; whoever closed it, such as `head`, has had enough.
 fn say(line: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io::IsTerminal, process::ExitCode, time::Duration};
 
-use super::{place::Place, say};
+use super::{place::Place, plain, say};
 use crate::{
     change::{Change, Json, Op},
     cursor::{HistoryId, Mark, Position},
@@ -83,8 +83,8 @@ fn print(change: &Change, style: Style) -> String {
     let op = change.op.as_str();
     let link = change.link.as_ref().map(ToString::to_string);
     if style.json {
-        let json = |json: &Option<Json>| json.as_ref().map_or("null", Json::as_str).to_owned();
-        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let json = |json: &Option<Json>| plain(json.as_ref().map_or("null", Json::as_str));
+        let text = |text: &str| plain(&serde_json::Value::from(text).to_string());
         return format!(
             r#"{{"at":"{at}","xid":"{}","topic":{},"relation":{},"op":"{op}","key":{},"record":{},"old_record":{},"link":{}}}"#,
             change.xid,
@@ -109,14 +109,14 @@ fn print(change: &Change, style: Style) -> String {
         paint("2", &at.strftime("%H:%M:%S%.3f").to_string()),
         paint(colour, &format!("{op:<8}")),
         paint("36", change.topic.as_str()),
-        change.relation,
+        plain(&change.relation),
     );
     let shown = change.record.as_ref().or(change.old_record.as_ref()).or(change.key.as_ref());
     if let Some(shown) = shown {
-        let _ = write!(line, " {}", shown.as_str());
+        let _ = write!(line, " {}", plain(shown.as_str()));
     }
     if let Some(link) = link {
-        let _ = write!(line, " {}", paint("35", &link));
+        let _ = write!(line, " {}", paint("35", &plain(&link)));
     }
     line
 }

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use super::{place::Place, say};
+use super::{place::Place, plain, say};
 use crate::{db::Pool, lifecycle::Lifecycle};
 
 /// Creating a trigger waits for those who write to the table.
@@ -63,6 +63,7 @@ async fn follow(pool: &Pool, name: &str) -> anyhow::Result<ExitCode> {
     for row in pool.query(sql, &[&name]).await? {
         let (relation, done): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
         let problem: Option<String> = row.try_get(2)?;
+        let relation = plain(&relation);
         match problem {
             Some(problem) => {
                 code = ExitCode::FAILURE;

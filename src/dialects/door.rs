@@ -21,7 +21,7 @@ use crate::{
 /// How the client reached a trusted proxy: `http` or `https`.
 pub const SCHEME: header::HeaderName = header::HeaderName::from_static("x-forwarded-proto");
 /// A request's body must be there within this.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
+pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Tells a connection that its request has been read whole: what it still waits for is the answer.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +63,8 @@ pub struct Ask {
     pub query: String,
     /// Its body.
     pub body: Bytes,
+    /// Whom it comes from; none where nobody outside made it.
+    pub address: Option<IpAddr>,
 }
 
 impl Ask {
@@ -86,7 +88,8 @@ pub fn ask(most: usize) -> impl Filter<Extract = (Result<Ask>,), Error = Rejecti
             if let Some(Received(received)) = received {
                 received.notify_one();
             }
-            Ok(Ask { method, headers, query, body })
+            let address = client.map(|client| client.address);
+            Ok(Ask { method, headers, query, body, address })
         },
     )
 }

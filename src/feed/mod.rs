@@ -139,8 +139,15 @@ impl Feed {
                 biased;
                 () = bell.rung() => { pace.rung(); "ring" }
                 () = bell.lost() => return Err(Error::unavailable("the listening connection closed")),
-                () = tokio::time::sleep(wait) => pace.cause(),
+                () = tokio::time::sleep(wait) => {
+                    pace.is_quiet();
+                    pace.cause()
+                }
             };
+            let breath = pace.breath();
+            if cause == "ring" && !breath.is_zero() {
+                tokio::time::sleep(breath).await;
+            }
         }
     }
 

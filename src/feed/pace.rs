@@ -9,6 +9,10 @@ const FIRST_STEP: Duration = Duration::from_millis(1);
 const LAST_STEP: Duration = Duration::from_millis(32);
 /// With nothing in sight, a ring that got lost costs at most this.
 const FALLBACK: Duration = Duration::from_millis(250);
+/// Rings that brought nothing, more than those that did: nobody who commits rings so, and anybody may.
+const FORGED: u32 = 32;
+/// Rings are then heard this often.
+const BREATH: Duration = Duration::from_millis(10);
 /// Without LISTEN: 50 reads a second.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -16,11 +20,14 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) struct Pace {
     mode: Mode,
     step: Option<Duration>,
+    is_rung: bool,
+    /// Reads after a ring that found nothing, less those that found something.
+    empty: u32,
 }
 
 impl Pace {
     pub(super) fn new(mode: Mode) -> Self {
-        Self { mode, step: None }
+        Self { mode, step: None, is_rung: false, empty: 0 }
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -30,6 +37,13 @@ impl Pace {
     /// The bell rang. That says nothing of the next one: a pooler may let some through.
     pub(super) fn rung(&mut self) {
         self.step = Some(FIRST_STEP);
+        self.is_rung = true;
+    }
+
+    /// How long to wait between a ring and its read; rings that come meanwhile are one with it. It is nothing unless the
+    /// bell is rung again and again for nothing: NOTIFY has no permissions, and a flood must not make a read of each ring.
+    pub(super) fn breath(&self) -> Duration {
+        if self.empty < FORGED { Duration::ZERO } else { BREATH }
     }
 
     /// Whether echoes from other connections come back, which is what shows that LISTEN works; true when that is news.
@@ -42,6 +56,11 @@ impl Pace {
     ///
     /// A transaction that is not open yet will ring by itself or find the bell taken by one that does.
     pub(super) fn after(&mut self, changes: u64, open: bool) -> Duration {
+        self.empty = match (changes, std::mem::take(&mut self.is_rung)) {
+            (0, true) => (self.empty + 1).min(2 * FORGED),
+            (0, false) => self.empty,
+            _ => self.empty.saturating_sub(1),
+        };
         if self.mode == Mode::Poll {
             return POLL;
         }
@@ -61,6 +80,13 @@ impl Pace {
             (Mode::Notify, None) => "fallback",
         }
     }
+
+    /// Nothing rang for a while: whatever rang for nothing is over.
+    pub(super) fn is_quiet(&mut self) {
+        if self.step.is_none() {
+            self.empty = 0;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -76,6 +102,28 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 250]);
         assert_eq!(pace.after(3, true), FIRST_STEP);
         assert_eq!(pace.after(3, false), FALLBACK);
+    }
+
+    #[test]
+    fn a_bell_that_rings_for_nothing_is_heard_a_hundred_times_a_second_until_it_rings_true_or_is_quiet()
+     {
+        let mut pace = Pace::new(Mode::Notify);
+        let mut ring = |changes| {
+            pace.rung();
+            let breath = pace.breath();
+            pace.after(changes, false);
+            breath
+        };
+        let at_once = (0..1_000).take_while(|_| ring(0).is_zero()).count();
+        assert_eq!(at_once, 32);
+        assert!((0..1_000).all(|_| ring(0) == BREATH));
+        // As many as are kept in mind, and no more.
+        let until_believed = (0..1_000).take_while(|_| ring(1) == BREATH).count();
+        assert_eq!(until_believed, 33);
+        assert!((0..1_000).all(|_| ring(1).is_zero()));
+        assert!((0..40).filter(|_| ring(0) == BREATH).count() > 0);
+        pace.is_quiet();
+        assert!(pace.breath().is_zero());
     }
 
     #[test]

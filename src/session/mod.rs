@@ -16,7 +16,7 @@ mod standing;
 mod thread;
 mod transport;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, net::IpAddr};
 
 pub use bucket::Bucket;
 pub use close::Reason;
@@ -51,6 +51,8 @@ pub struct Session {
     pub claims: Claims,
     /// Who the client is, as the database says, kept true by the feed.
     pub standing: Standing,
+    /// Where the client is; none where nobody outside asked.
+    pub address: Option<IpAddr>,
     /// Its place in the history.
     pub follower: Follower,
     typing: HashSet<i64>,
@@ -59,7 +61,7 @@ pub struct Session {
 
 impl Session {
     /// Lets a client in: subscribes it first, then asks the database, so that what changes in between is not missed.
-    pub async fn open(services: Services, claims: Claims) -> Result<Self> {
+    pub async fn open(services: Services, claims: Claims, address: Option<IpAddr>) -> Result<Self> {
         let mut standing = services.chat.admit(&claims).await?;
         let own = own_topics(&standing, &claims);
         let capacity = services.settings.now().mailbox;
@@ -70,7 +72,8 @@ impl Session {
         }
         let threads: Vec<Topic> = standing.threads.keys().map(|&id| Topic::thread(id)).collect();
         follower.come_in(&threads, standing.asked.clone());
-        Ok(Self { services, claims, standing, follower, typing: HashSet::new(), present: None })
+        let typing = HashSet::new();
+        Ok(Self { services, claims, standing, address, follower, typing, present: None })
     }
 
     /// Replaces the token by a fresh one of the same user.

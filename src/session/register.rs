@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -32,6 +33,8 @@ pub struct Who {
     pub sub: String,
     /// The database role that the token names.
     pub role: String,
+    /// Where they are, as the connection or a trusted proxy has it.
+    pub address: Option<IpAddr>,
 }
 
 /// A session as others see it.

@@ -72,6 +72,7 @@ pub async fn run<D: Dialect>(session: Session, transport: impl Transport, dialec
         user: session.standing.username.to_string(),
         sub: session.claims.sub.clone(),
         role: session.claims.role.clone(),
+        address: session.address,
     };
     let seat = session.services.register.enter(D::NAME, who, session.follower.window());
     let chatting = Chatting { session, dialect, seat, next: Vec::new(), was_replaying: false };

@@ -3505,7 +3505,7 @@ begin
     name := kind.name;
 
     if refusal is not null then
-        raise exception '% %', coalesce(name, relation::text), refusal
+        raise exception '% %', rowcast._printable(coalesce(name, relation::text)), refusal
             using errcode = 'RC409';
     end if;
     if not kind.allowed then
@@ -3518,6 +3518,10 @@ begin
     end if;
     if wanted_topic is not null and wanted_topic !~ '^table:.' then
         raise exception 'the topic of a watched table begins with "table:", not %', quote_literal(wanted_topic)
+            using errcode = 'RC400';
+    end if;
+    if wanted_topic <> rowcast._printable(wanted_topic) then
+        raise exception 'the topic of a watched table has no control characters, as % has', quote_literal(rowcast._printable(wanted_topic))
             using errcode = 'RC400';
     end if;
     if keys is null and wanted_identity <> 'full' and kind.relreplident <> 'f' then
@@ -3859,24 +3863,42 @@ begin
     ) m
     left join pg_trigger t on t.tgrelid = m.messages and t.tgname = '_900_rowcast_insert'
     left join lateral (
+        select format(
+            'create policy rowcast_probe on realtime.messages for insert to %I with check (true); -- as its owner',
+            current_user) as policy
+        where row_security_active(m.messages)
+            and not exists (
+                select
+                from pg_policy p
+                join pg_roles r on r.oid = any (p.polroles)
+                where p.polrelid = m.messages
+                    and p.polcmd in ('a', '*')
+                    and r.rolname = current_user
+                    and pg_get_expr(p.polwithcheck, p.polrelid) = 'true')
+    ) s on true
+    left join lateral (
         select v.problem, v.remedy
         from (values
             (0, m.closed or not has_table_privilege(m.messages, 'insert'),
                 'the bridge may not write to realtime.messages, by which it tries who may do what',
                 format('grant usage on schema realtime to %I; -- as its owner', current_user) || chr(10)
-                    || format('grant insert on realtime.messages to %I; -- as its owner', current_user)),
-            (1, m.messages is null,
+                    || format('grant insert on realtime.messages to %I; -- as its owner', current_user)
+                    || coalesce(chr(10) || s.policy, '')),
+            (1, s.policy is not null,
+                'row security keeps the bridge from writing to realtime.messages, by which it tries who may do what',
+                s.policy),
+            (2, m.messages is null,
                 'realtime.messages is missing',
                 'rowcast migrate # as a role that may create in schema realtime'),
-            (2, m.messages is not null and t.oid is null,
+            (3, m.messages is not null and t.oid is null,
                 'the trigger of realtime.messages is missing',
                 case when not has_table_privilege(m.messages, 'trigger') then
                     format('grant trigger on realtime.messages to %I; -- as its owner', current_user) || chr(10)
                 else '' end || 'rowcast migrate'),
-            (3, t.tgenabled not in ('O', 'A'),
+            (4, t.tgenabled not in ('O', 'A'),
                 'the trigger of realtime.messages is disabled',
                 'alter table realtime.messages enable trigger _900_rowcast_insert; -- as its owner'),
-            (4, m.messages is not null and not exists (
+            (5, m.messages is not null and not exists (
                     select
                     from pg_inherits i
                     join pg_class c on c.oid = i.inhrelid
@@ -4178,6 +4200,9 @@ begin
     left join lateral (
         select v.problem, v.remedy
         from (values
+            (0, q.name <> rowcast._printable(q.name) or w.topic <> rowcast._printable(w.topic),
+                'its name or its topic has a control character, so that no client can hear of it',
+                format('select rowcast.unwatch(%s); -- or rename it, and watch it again', w.relation::oid)),
             (1, c.oid is null,
                 'the table was dropped',
                 format('select rowcast.unwatch(%s);', w.relation::oid)),
@@ -4855,6 +4880,15 @@ $_$;
 
 COMMENT ON FUNCTION rowcast._path_of(role text) IS 'The search_path of a role''s own sessions in this database: functions that policies call may count on it.';
 
+CREATE FUNCTION rowcast._printable(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select regexp_replace(name, '[\u0001-\u001f\u007f-\u009f]', '?', 'g');
+$$;
+
+COMMENT ON FUNCTION rowcast._printable(name text) IS 'A name without the control characters that could write over what stands around it.';
+
 CREATE FUNCTION rowcast._published(name text) RETURNS TABLE(relation regclass)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4883,6 +4917,8 @@ CREATE FUNCTION rowcast._refuse(relation regclass) RETURNS text
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select case
+        when n.nspname || c.relname is distinct from rowcast._printable(n.nspname || c.relname)
+            then 'has a control character in its name or its schema''s, which no topic can have; rename it'
         when n.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then 'is a system table'
         when n.nspname = 'rowcast' then 'is the bridge''s own'
         when n.nspname = 'chat' then 'is on the feed already, under topics of its own'
@@ -7500,6 +7536,8 @@ REVOKE ALL ON FUNCTION rowcast._may_become(role text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast._offer(signature text, says text, definition text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._path_of(role text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast._printable(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast._published(name text) FROM PUBLIC;
 

@@ -118,6 +118,10 @@ describe("the admin console", { timeout: 240_000 }, () => {
     await page.getByLabel("Search sessions").fill("grace");
     await rows.filter({ hasText: "ada" }).waitFor({ state: "detached" });
     assert.equal(await rows.count(), 1);
+    // From where they come is shown, and found.
+    await rows.filter({ hasText: "127.0.0.1" }).waitFor();
+    await page.getByLabel("Search sessions").fill("127.0.0.1");
+    await rows.filter({ hasText: "ada" }).waitFor();
 
     const supabase = createClient(rowcast.http, ada.token, { realtime: { transport: WebSocket, params: { apikey: ada.token } } });
     await new Promise((resolve) => supabase.channel("lobby").subscribe((status) => status === "SUBSCRIBED" && resolve()));

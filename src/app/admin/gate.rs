@@ -4,6 +4,7 @@
 //! trick of DNS is refused by the Host header, a foreign page by its Origin.
 
 use std::{
+    collections::HashMap,
     net::IpAddr,
     sync::{Mutex, PoisonError},
 };
@@ -12,6 +13,7 @@ use http::{HeaderMap, HeaderName, header};
 use sha2::{Digest, Sha256, digest::Output};
 
 use crate::{
+    app::addresses::{MOST, site},
     config::{Config, Rate},
     error::{Error, Kind, Result},
     session::Bucket,
@@ -19,7 +21,7 @@ use crate::{
 
 /// Shorter tokens can be guessed.
 const SHORTEST: usize = 16;
-/// Wrong tokens that are looked at, of everybody together; whoever comes when there were more has to wait.
+/// Wrong tokens of one address that are looked at; who comes from there when there were more has to wait.
 const WRONG: Rate = Rate { per_second: 1, burst: 10 };
 
 pub(super) struct Gate {
@@ -27,7 +29,7 @@ pub(super) struct Gate {
     token: Option<Output<Sha256>>,
     write: bool,
     hosts: Vec<String>,
-    wrong: Mutex<Bucket>,
+    wrong: Wrong,
 }
 
 impl Gate {
@@ -42,7 +44,7 @@ impl Gate {
             token: token.map(|token| Sha256::digest(token.reveal().as_bytes())),
             write: config.admin_write,
             hosts: config.admin_hosts.clone(),
-            wrong: Mutex::new(Bucket::new(WRONG)),
+            wrong: Wrong::default(),
         })
     }
 
@@ -71,7 +73,7 @@ impl Gate {
     }
 
     /// Whether a request comes from the console's own page, or from no page, with the right token.
-    pub(super) fn admits(&self, headers: &HeaderMap) -> Result<()> {
+    pub(super) fn admits(&self, headers: &HeaderMap, from: Option<IpAddr>) -> Result<()> {
         let host = text(headers, &header::HOST);
         let foreign = |origin: &str| origin.split_once("://").map(|(_, host)| host) != host;
         let site = text(headers, &HeaderName::from_static("sec-fetch-site"));
@@ -89,15 +91,14 @@ impl Gate {
                 "The console wants its token: Authorization: Bearer and ROWCAST_ADMIN_TOKEN",
             ));
         };
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before the token is looked at: what is answered must not tell a right one from a wrong one.
-        if !wrong.take(WRONG, 0.0) {
+        let is_right = self.token == Some(Sha256::digest(presented.as_bytes()));
+        // Also a right one: what is answered must not tell it from a wrong one.
+        if !self.wrong.may_try(from, is_right) {
             return Err(Error::too_many("Too many wrong tokens; try again in a second", 1_000));
         }
-        if self.token == Some(Sha256::digest(presented.as_bytes())) {
+        if is_right {
             return Ok(());
         }
-        wrong.owe(1.0);
         Err(Error::unauthorized("That is not the console's token"))
     }
 
@@ -105,6 +106,38 @@ impl Gate {
     pub(super) fn may_write(&self) -> Result<()> {
         let only = "The console is read-only; start with --admin-write (ROWCAST_ADMIN_WRITE) to let it act";
         if self.write { Ok(()) } else { Err(Error::forbidden(only)) }
+    }
+}
+
+/// Wrong tokens by the site that they came from: nobody is locked out by what others try.
+#[derive(Default)]
+struct Wrong(Mutex<HashMap<Option<IpAddr>, Bucket>>);
+
+impl Wrong {
+    /// Whether an address may try a token now; counts the wrong ones.
+    fn may_try(&self, from: Option<IpAddr>, is_right: bool) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = from.map(site);
+        if let Some(bucket) = known.get_mut(&from) {
+            let may_try = bucket.take(WRONG, 0.0);
+            if may_try && !is_right {
+                bucket.owe(1.0);
+            }
+            return may_try;
+        }
+        if is_right {
+            return true;
+        }
+        if known.len() >= MOST {
+            known.retain(|_, bucket| bucket.wait(WRONG, WRONG.burst.into()).is_some());
+        }
+        // Who has more addresses than that at hand is not held by a limit per address anyway.
+        if known.len() < MOST {
+            let mut bucket = Bucket::new(WRONG);
+            bucket.owe(1.0);
+            known.insert(from, bucket);
+        }
+        true
     }
 }
 

@@ -21,7 +21,7 @@ const TABLES: i32 = 200;
 const FAILURES: i32 = 100;
 
 impl Console {
-    /// The newest sessions first: `?search=` in names and topics, `?behind=true`, `?before=` a session's number.
+    /// The newest sessions first: `?search=` in names, addresses and topics, `?behind=true`, `?before=` a session's number.
     pub(super) fn sessions(&self, ask: &Ask) -> Result<Response> {
         let hub = &self.services.hub;
         let search = search(ask)?.to_lowercase();
@@ -41,7 +41,8 @@ impl Console {
         };
         let named = |entry: &Entry| {
             let who = &entry.who;
-            [entry.dialect, &who.user, &who.sub, &who.role]
+            let address = who.address.map(|address| address.to_string());
+            [entry.dialect, &who.user, &who.sub, &who.role, address.as_deref().unwrap_or_default()]
                 .iter()
                 .any(|text| text.to_lowercase().contains(&search))
                 || entry.id.to_string() == search
@@ -62,6 +63,7 @@ impl Console {
                     "user": entry.who.user,
                     "sub": entry.who.sub,
                     "role": entry.who.role,
+                    "address": entry.who.address,
                     "since": jiff::Timestamp::try_from(entry.since).unwrap_or_default().as_millisecond(),
                     "delivered": entry.delivered(),
                     "waiting": look.waiting,

@@ -82,7 +82,7 @@ impl Console {
         self.gate.is_there()?;
         self.gate.knows_host(&ask.headers)?;
         let Some(call) = path.strip_prefix("/admin/api/") else { return page::file(path, &ask) };
-        self.gate.admits(&ask.headers)?;
+        self.gate.admits(&ask.headers, ask.address)?;
         if ask.method == Method::POST && call != "inspect" {
             self.gate.may_write()?;
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::catalogue::{self, Level};
 use crate::{
-    cli::say,
+    cli::{plain, say},
     error::{Chain, Error},
 };
 
@@ -42,13 +42,15 @@ impl Check {
         found: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        let name = name.into();
+        // Names of tables and roles are others' words.
+        let (name, found) = (plain(&name.into()), plain(&found.into()));
+        let remedy = remedy.into().lines().map(plain).collect::<Vec<_>>().join("\n");
         let state = match catalogue::entry(&name).map(|entry| entry.level) {
             _ if ok => State::Ok,
             Some(Level::Advice) => State::Advice,
             Some(Level::Failure) | None => State::Failed,
         };
-        Self { name, state, found: found.into(), remedy: remedy.into() }
+        Self { name, state, found, remedy }
     }
 
     /// One that an error stands against.

@@ -36,7 +36,7 @@ async fn stream_to(services: Services, ask: Result<Ask>) -> Result<Response> {
     let ask = ask?;
     door::room(&services)?;
     let claims = door::claims(&services, &ask).await?;
-    let mut session = Session::open(services.clone(), claims).await?;
+    let mut session = Session::open(services.clone(), claims, ask.address).await?;
     session.take(Limited::Join)?;
     let last = ask.headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
     let last = last.filter(|last| !last.is_empty());

@@ -53,7 +53,7 @@ pub(super) fn routes(services: &Services) -> BoxedFilter<(Response,)> {
 async fn accept(services: Services, on_upgrade: Option<OnUpgrade>, ask: Ask) -> Result<Response> {
     door::room(&services)?;
     let claims = door::claims(&services, &ask).await?;
-    let mut session = Session::open(services.clone(), claims).await?;
+    let mut session = Session::open(services.clone(), claims, ask.address).await?;
     session.take(Limited::Join)?;
     let native = Native::open_at(&mut session, &ask, ask.parameter("cursor")).await?;
     door::upgrade(&services, &ask, on_upgrade, move |transport| async move {

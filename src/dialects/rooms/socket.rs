@@ -48,7 +48,7 @@ async fn accept(
     }
     door::room(&services)?;
     let claims = door::claims(&services, &ask).await?;
-    let mut session = Session::open(services.clone(), claims).await?;
+    let mut session = Session::open(services.clone(), claims, ask.address).await?;
     session.take(Limited::Join)?;
     let room = session.standing.thread(room)?;
     // Of the user's threads only this one is wanted.

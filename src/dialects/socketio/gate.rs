@@ -1,6 +1,6 @@
 //! The gate: a client connects to the namespace, shows its token there or by `auth`, and goes to its dialect.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, net::IpAddr, time::Duration};
 
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -75,7 +75,7 @@ async fn run(
     };
     start(way)(session, line, entered).await;
     let Some(event) = line.switched.take() else { return };
-    match authorise(services, &event).await {
+    match authorise(services, line, &event).await {
         Ok(session) => {
             start(Way::Conversations)(session, line, Entered::Event(event.ack)).await;
         }
@@ -153,6 +153,7 @@ async fn shown(
         headers: parts.headers.clone(),
         query: query.to_owned(),
         body: bytes::Bytes::new(),
+        address: address(line),
     };
     parts.extensions.get::<Client>().map_or(Ok(()), Client::may_ask)?;
     if !door::may_connect(services, &ask.headers) {
@@ -183,7 +184,7 @@ async fn shown(
             // A stale cookie is not the client's doing, and `auth` may follow.
             return match door::claims(services, &ask).await {
                 Ok(claims) => {
-                    let session = open(services, claims).await?;
+                    let session = open(services, claims, address(line)).await?;
                     Ok(Some((session, wanted.unwrap_or(Way::Direct), wanted.is_none())))
                 }
                 Err(error) if error.is_ours() => Err(error),
@@ -196,12 +197,21 @@ async fn shown(
         }
         (None, None) => return Ok(None),
     };
-    let session = open(services, claims).await?;
+    let session = open(services, claims, address(line)).await?;
     Ok(Some((session, wanted.unwrap_or(Way::Direct), false)))
 }
 
-async fn open(services: &Services, claims: crate::claims::Claims) -> Result<Session> {
-    let session = Session::open(services.clone(), claims).await?;
+/// Whom a line leads to, as it was when the client came.
+fn address(line: &Line) -> Option<IpAddr> {
+    line.socket.req_parts.extensions.get::<Client>().map(|client| client.address)
+}
+
+async fn open(
+    services: &Services,
+    claims: crate::claims::Claims,
+    address: Option<IpAddr>,
+) -> Result<Session> {
+    let session = Session::open(services.clone(), claims, address).await?;
     session.take(Limited::Join)?;
     Ok(session)
 }
@@ -211,7 +221,7 @@ async fn speak(services: &Services, line: &mut Line) -> Result<(Session, Option<
     for _ in 0..MAX_ASTRAY {
         match line.packet().await? {
             Ok(Packet::Event(event)) if event.name == AUTH => {
-                return match authorise(services, &event).await {
+                return match authorise(services, line, &event).await {
                     Ok(session) => Ok((session, event.ack)),
                     Err(error) => {
                         refuse_event(line, &event, &error).await;
@@ -234,7 +244,7 @@ async fn speak(services: &Services, line: &mut Line) -> Result<(Session, Option<
 }
 
 /// The token of an `auth` event: `{token}`, or the token itself.
-async fn authorise(services: &Services, event: &Event) -> Result<Session> {
+async fn authorise(services: &Services, line: &Line, event: &Event) -> Result<Session> {
     let token = event.data.get("token").unwrap_or(&event.data);
     let token = token.as_str().filter(|token| !token.is_empty());
     let token = token.ok_or_else(|| {
@@ -242,7 +252,7 @@ async fn authorise(services: &Services, event: &Event) -> Result<Session> {
     })?;
     let token = token.strip_prefix("Bearer ").unwrap_or(token).to_owned();
     let claims = authenticate(services, Some(Credential::Token(token))).await?;
-    open(services, claims).await
+    open(services, claims, address(line)).await
 }
 
 /// Answers a token that is not good.

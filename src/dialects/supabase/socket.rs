@@ -1,6 +1,6 @@
 //! The Phoenix socket: many channels on one connection.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use hyper::upgrade::OnUpgrade;
 use serde_json::{Map, Value};
@@ -70,7 +70,7 @@ async fn accept(services: Services, on_upgrade: Option<OnUpgrade>, ask: Ask) -> 
     let bearer = verified.map_err(|denied| denied.at_the_door())?;
     let headers = as_policies_see(&ask);
     let max_frame = services.settings.now().supabase.broadcast_limit + ENVELOPE;
-    let socket = Socket::open(services.clone(), version, bearer, headers)?;
+    let socket = Socket::open(services.clone(), version, bearer, headers, ask.address)?;
     door::upgrade_for(&services, &ask, on_upgrade, max_frame, move |transport| async move {
         drive(socket, transport).await;
     })
@@ -119,12 +119,13 @@ impl Socket {
         version: Version,
         bearer: Bearer,
         headers: Arc<str>,
+        address: Option<IpAddr>,
     ) -> Result<Self> {
         let settings = services.settings.now();
         let follower = Follower::open(&services.hub, services.pool.clone(), settings.mailbox, &[]);
         let follower = follower.ok_or_else(starting)?;
         let (sub, role) = (bearer.claims.sub.clone(), bearer.claims.role.clone());
-        let who = Who { user: String::new(), sub, role };
+        let who = Who { user: String::new(), sub, role, address };
         let settings = &settings.supabase;
         let (joins, messages) =
             (Bucket::new(settings.rate_channel_joins), Bucket::new(settings.rate_broadcasts));

@@ -1,5 +1,7 @@
 //! Who gets in: a token in a header, from the console's own page; wrong ones are limited, other pages and names refused.
 
+use std::net::IpAddr;
+
 use super::{FLAG, TOKEN, answer, get, post, request};
 use crate::harness::{Database, app::App};
 use serde_json::json;
@@ -66,6 +68,59 @@ async fn wrong_tokens_are_limited_and_a_right_one_is_not_told_apart_meanwhile() 
         right = ask(TOKEN).await;
     }
     assert_eq!(right.status(), 200);
+}
+
+/// Asks with a token from an address of this machine, through a proxy that says whom it asks for, or none.
+async fn knock(app: &App, from: &str, forwarded: Option<&str>, token: &str) -> u16 {
+    let client = reqwest::Client::builder().local_address(from.parse::<IpAddr>().ok());
+    let url = format!("http://{}/admin/api/overview", app.addresses.admin);
+    let mut request = client.build().expect("a client").get(url).bearer_auth(token);
+    if let Some(forwarded) = forwarded {
+        request = request.header("x-forwarded-for", forwarded);
+    }
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+const WRONG: &str = "a wrong token of the right length";
+
+async fn until_limited(app: &App, from: &str, forwarded: Option<&str>) {
+    for _ in 0..100 {
+        match knock(app, from, forwarded, WRONG).await {
+            401 => {}
+            status => return assert_eq!(status, 429),
+        }
+    }
+    panic!("nobody is stopped");
+}
+
+#[tokio::test]
+async fn who_guesses_at_one_address_locks_out_nobody_at_another() {
+    let app = App::start_with(&[FLAG]).await;
+    until_limited(&app, "127.0.0.2", None).await;
+    for _ in 0..20 {
+        assert_eq!(knock(&app, "127.0.0.1", None, TOKEN).await, 200);
+        knock(&app, "127.0.0.2", None, WRONG).await;
+    }
+    // What a client says of itself counts for nothing: it is held by the address that it has.
+    until_limited(&app, "127.0.0.3", Some("198.51.100.1")).await;
+    assert_eq!(knock(&app, "127.0.0.3", Some("198.51.100.2"), WRONG).await, 429);
+    assert_eq!(knock(&app, "127.0.0.1", Some("198.51.100.1"), TOKEN).await, 200);
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_client_has_its_own_patience() {
+    let app = App::start_with(&[FLAG, "--trusted-proxies=127.0.0.9"]).await;
+    until_limited(&app, "127.0.0.9", Some("198.51.100.1")).await;
+    for _ in 0..20 {
+        assert_eq!(knock(&app, "127.0.0.9", Some("198.51.100.2"), TOKEN).await, 200);
+        knock(&app, "127.0.0.9", Some("198.51.100.1"), WRONG).await;
+    }
+    // An address that a client wrote before the proxy's is nobody's; a site of IPv6 has one patience.
+    until_limited(&app, "127.0.0.9", Some("198.51.100.2, 198.51.100.3")).await;
+    assert_eq!(knock(&app, "127.0.0.9", Some("198.51.100.2"), TOKEN).await, 200);
+    until_limited(&app, "127.0.0.9", Some("2001:db8::1")).await;
+    assert_eq!(knock(&app, "127.0.0.9", Some("2001:db8::2"), WRONG).await, 429);
+    assert_eq!(knock(&app, "127.0.0.9", Some("2001:db8:0:1::1"), TOKEN).await, 200);
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Events, FLAG, post};
-use crate::harness::app::{App, person};
+use crate::harness::app::{App, PATIENCE, now, person};
+use tokio::time::Instant;
 
 const NOTES: &str = "
     create table public.notes (id int primary key, owner text not null, body text, secret text);
@@ -155,4 +156,36 @@ async fn a_private_channel_goes_by_its_policies() {
     assert_eq!(events.next().await.0, "shown");
     app.sql("select realtime.send('{\"n\": 2}', 'ping', 'room1', false)").await;
     assert_eq!(public.next().await.0, "shown");
+}
+
+#[tokio::test]
+async fn what_is_looked_at_ends_with_the_claims() {
+    let app = notes().await;
+    let claims =
+        |seconds: i64| json!({ "sub": person("ada"), "exp": now().cast_signed() + seconds });
+    for topic in ["table:public.notes", "thread:1", "channel:public:room"] {
+        let past = post(&app, "inspect", as_role(topic, "authenticated", claims(-1))).await;
+        assert_eq!(past.0, 400, "{topic}: {past:?}");
+        let message = past.1["message"].as_str().expect("a message");
+        assert!(message.contains("`exp`"), "{topic}: {message}");
+        let wish = as_role(topic, "authenticated", claims(3));
+        let (mut events, _) = Events::inspect(&app, wish).await;
+        let began = Instant::now();
+        // However much comes meanwhile.
+        let (name, said) = loop {
+            app.sql("insert into public.notes select coalesce(max(id), 0) + 1, 'eve', '', '' from public.notes;
+                insert into chat.messages (thread_id, sender_id, content) values (1, 2, 'Hi')").await;
+            assert!(began.elapsed() < PATIENCE, "{topic} goes on");
+            if topic.starts_with("channel") {
+                break events.next().await;
+            }
+            let event = events.next().await;
+            if event.0 == "ended" {
+                break event;
+            }
+        };
+        assert_eq!(name, "ended", "{topic}: {said}");
+        assert!(said["message"].as_str().expect("a message").contains("`exp`"), "{topic}: {said}");
+        assert!(events.ends().await, "{topic}");
+    }
 }

@@ -3,7 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{FLAG, get, post, until};
-use crate::harness::app::{App, person};
+use crate::{
+    harness::{
+        app::{App, person, token},
+        io::IoSocket,
+    },
+    native::client::EventStream,
+    supabase::client::token_of,
+};
+use tokio_tungstenite::{connect_async, tungstenite::client::IntoClientRequest};
 
 fn users(body: &Value) -> Vec<&str> {
     let rows = body["sessions"].as_array().expect("sessions");
@@ -45,6 +53,69 @@ async fn sessions_are_listed_and_searched_and_leave_with_their_clients() {
     assert!(overview["connections"]["native"].as_f64().expect("a number") >= 2.0);
     drop(linus);
     until(&app, "sessions", |body| users(body) == ["ada"]).await;
+}
+
+/// Whatever a client speaks, through a proxy that says for whom.
+#[tokio::test]
+async fn every_session_says_from_where_it_comes_and_is_found_by_it() {
+    let app = App::start_with(&[FLAG, "--trusted-proxies=127.0.0.0/8"]).await;
+    let mut open = Vec::new();
+    let paths = [
+        format!("/ws?token={}", token("ada")),
+        format!("/ws/chat/1/?token={}", token("ada")),
+        format!("/realtime/v1/websocket?vsn=2.0.0&apikey={}", token_of("anon")),
+    ];
+    for (nth, path) in paths.iter().enumerate() {
+        let url = format!("ws://{}{path}", app.address());
+        let mut request = url.into_client_request().expect("a request");
+        let address = format!("198.51.100.{nth}");
+        request.headers_mut().insert("x-forwarded-for", address.parse().expect("a header"));
+        open.push(connect_async(request).await.expect("a socket").0);
+    }
+    let header = ("x-forwarded-for", "2001:db8::7".to_owned());
+    let mut io = IoSocket::open_with(&app, "&dialect=direct", &[header]).await;
+    io.send(&format!(r#"0{{"token":"{}"}}"#, token("ada"))).await;
+    assert!(io.next().await.starts_with(r#"0{"sid""#));
+    let mut late =
+        IoSocket::open_with(&app, "", &[("x-forwarded-for", "2001:db8::8".to_owned())]).await;
+    late.send("0").await;
+    assert!(late.next().await.starts_with(r#"0{"sid""#));
+    late.send(&format!(r#"21["auth",{{"token":"{}"}}]"#, token("ada"))).await;
+    late.next().await;
+    let bearer = format!("Bearer {}", token("ada"));
+    let headers = [("authorization", &*bearer), ("x-forwarded-for", "192.0.2.44")];
+    let stream = EventStream::open_with(&app, "", &headers).await;
+    let mut plain = app.socket("ada", "").await;
+    plain.until("connection_established").await;
+
+    let all = until(&app, "sessions", |body| users(body).len() == 7).await;
+    let rows = all["sessions"].as_array().expect("rows");
+    let mut from: Vec<(&str, &str)> = rows
+        .iter()
+        .map(|row| (row["dialect"].as_str().expect("one"), row["address"].as_str().expect("one")))
+        .collect();
+    from.sort_unstable();
+    let wanted = [
+        ("conversations", "2001:db8::8"),
+        ("direct", "2001:db8::7"),
+        ("native", "127.0.0.1"),
+        ("native", "192.0.2.44"),
+        ("native", "198.51.100.0"),
+        ("rooms", "198.51.100.1"),
+        ("supabase", "198.51.100.2"),
+    ];
+    assert_eq!(from, wanted);
+    for (search, count) in [
+        ("198.51.100.", 3),
+        ("198.51.100.2", 1),
+        ("2001:DB8::", 2),
+        ("192.0.2.44", 1),
+        ("203.0.113.", 0),
+    ] {
+        let found = get(&app, &format!("sessions?search={search}")).await;
+        assert_eq!(users(&found).len(), count, "{search}");
+    }
+    drop((open, io, late, stream, plain));
 }
 
 #[tokio::test]

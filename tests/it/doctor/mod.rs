@@ -24,7 +24,7 @@ use crate::harness::{Database, binary};
 /// A secret that nobody thought up.
 const SECRET: &str = "q1Vt0Zr8m9Yx3Lk5Jh7Gf2Ds4Aw6Pe0Ru";
 /// Rounds of remedies: one may uncover what another one is for.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 5;
 
 /// Somebody with a database, an environment and a shell, into which remedies are pasted.
 struct Patient {

@@ -37,6 +37,25 @@ async fn a_role_without_rights_is_told_which_and_gets_them() {
 }
 
 #[tokio::test]
+async fn a_role_whom_row_security_keeps_from_trying_is_told_of_a_policy() {
+    let mut rights = RIGHTS.to_vec();
+    rights.push(
+        "grant truncate on rowcast.changes, rowcast.checkpoints, chat.check_bookmarks to ROLE",
+    );
+    rights.push("grant usage on schema realtime to ROLE");
+    rights.push("grant insert on realtime.messages to ROLE");
+    with_role_of_its_own("", &rights).await.recovers_from("broadcasts from SQL").await;
+    // With this right there is nothing to tell.
+    rights.push("create policy mine on realtime.messages for insert to ROLE with check (true)");
+    let (ok, complaints) = with_role_of_its_own("", &rights).await.examined();
+    assert!(ok && complaints.is_empty(), "{complaints:?}");
+    // What a policy lets everybody do, or only some of it, is not this right.
+    rights.pop();
+    rights.push("create policy mine on realtime.messages for insert to ROLE with check (private)");
+    with_role_of_its_own("", &rights).await.recovers_from("broadcasts from SQL").await;
+}
+
+#[tokio::test]
 async fn a_superuser_is_advised_to_be_less() {
     let mut patient = with_role_of_its_own("superuser", &RIGHTS).await;
     let (ok, complaints) = patient.examined();

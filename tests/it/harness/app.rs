@@ -9,7 +9,10 @@ use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use rowcast::{app, auth, config::Config, lifecycle::Lifecycle};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{self, Message},
@@ -219,8 +222,10 @@ pub(crate) struct Socket(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
 impl Socket {
     /// The next text frame as JSON.
     pub(crate) async fn next(&mut self) -> Value {
+        // Of all together: pings do not make anybody wait longer.
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let frame = timeout(PATIENCE, self.0.next()).await.expect("a frame in time");
+            let frame = timeout_at(deadline, self.0.next()).await.expect("a frame in time");
             match frame.expect("an open socket").expect("a frame") {
                 Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
                 Message::Close(frame) => panic!("closed: {frame:?}"),
@@ -241,8 +246,9 @@ impl Socket {
 
     /// Reads on until the server closes, and returns the code.
     pub(crate) async fn closed(&mut self) -> u16 {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            match timeout(PATIENCE, self.0.next()).await.expect("a close in time") {
+            match timeout_at(deadline, self.0.next()).await.expect("a close in time") {
                 Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
                 Some(Ok(_)) => {}
                 other => panic!("no close frame but {other:?}"),

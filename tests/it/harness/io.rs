@@ -24,6 +24,23 @@ impl IoSocket {
         Self::open_at(app.address(), query).await
     }
 
+    /// Opens a connection with headers of its own.
+    pub(crate) async fn open_with(
+        app: &App,
+        query: &str,
+        headers: &[(&'static str, String)],
+    ) -> Self {
+        let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket{query}", app.address());
+        let mut request = url.into_client_request().expect("a request");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        let (stream, _) = connect_async(request).await.expect("a socket");
+        let mut socket = Self { stream, open: String::new() };
+        socket.open = socket.frame().await.expect("the open packet");
+        socket
+    }
+
     async fn open_at(address: SocketAddr, query: &str) -> Self {
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket{query}");
         let (stream, _) = connect_async(url).await.expect("a socket");
@@ -35,13 +52,7 @@ impl IoSocket {
 
     /// Opens a connection as a browser's page of an origin does.
     pub(crate) async fn open_from(app: &App, origin: &str) -> Self {
-        let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", app.address());
-        let mut request = url.into_client_request().expect("a request");
-        request.headers_mut().insert("origin", origin.parse().expect("a header"));
-        let (stream, _) = connect_async(request).await.expect("a socket");
-        let mut socket = Self { stream, open: String::new() };
-        socket.open = socket.frame().await.expect("the open packet");
-        socket
+        Self::open_with(app, "", &[("origin", origin.to_owned())]).await
     }
 
     /// Opens a connection and connects with a token.
@@ -65,15 +76,19 @@ impl IoSocket {
 
     /// The next Socket.IO packet, or none at the end.
     pub(crate) async fn until_closed(&mut self) -> Option<String> {
-        loop {
-            let frame = self.frame().await?;
-            match frame.as_bytes().first() {
-                Some(b'2') => self.raw(Message::text("3")).await,
-                Some(b'4') => return Some(frame[1..].to_owned()),
-                Some(b'1' | b'6') => {}
-                _ => panic!("what is {frame}?"),
+        // Of all together: heartbeats do not make anybody wait longer.
+        let waiting = async {
+            loop {
+                let frame = self.frame().await?;
+                match frame.as_bytes().first() {
+                    Some(b'2') => self.raw(Message::text("3")).await,
+                    Some(b'4') => return Some(frame[1..].to_owned()),
+                    Some(b'1' | b'6') => {}
+                    _ => panic!("what is {frame}?"),
+                }
             }
-        }
+        };
+        timeout(PATIENCE, waiting).await.expect("a packet in time")
     }
 
     async fn frame(&mut self) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use crate::harness::app::{App, PATIENCE, Socket, now, token_with};
@@ -79,8 +79,10 @@ impl Phoenix {
 
     /// The next frame.
     pub(crate) async fn any(&mut self) -> Came {
+        // Of all together: pings do not make anybody wait longer.
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let frame = timeout(PATIENCE, self.0.0.next()).await.expect("a frame in time");
+            let frame = timeout_at(deadline, self.0.0.next()).await.expect("a frame in time");
             match frame.expect("an open socket").expect("a frame") {
                 Message::Text(text) => {
                     return Came::Text(serde_json::from_str(&text).expect("JSON"));

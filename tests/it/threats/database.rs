@@ -176,3 +176,44 @@ async fn names_of_tables_columns_filters_and_publications_are_names_and_never_sq
     let people: i64 = app.value("select count(*) from chat.users").await;
     assert_eq!(people, 4);
 }
+
+#[tokio::test]
+async fn a_table_whose_name_could_write_over_a_log_is_refused_at_watch() {
+    let app = App::start().await;
+    let owner = app.database.client().await;
+    owner
+        .batch_execute(
+            "create schema \"bell\u{7}\"; create table \"bell\u{7}\".a (id int primary key);
+             create table public.\"odd\u{1b}[31m\nname\" (id int primary key);
+             create table public.\"c1\u{9b}31m\" (id int primary key);
+             create table public.good (id int primary key);
+             create publication odd for table public.\"odd\u{1b}[31m\nname\", public.good",
+        )
+        .await
+        .expect("odd names");
+    for (call, code) in [
+        ("rowcast.watch('\"bell\u{7}\".a')", "RC409"),
+        ("rowcast.watch('public.\"odd\u{1b}[31m\nname\"')", "RC409"),
+        ("rowcast.watch('public.\"c1\u{9b}31m\"')", "RC409"),
+        ("rowcast.watch('public.good', topic => E'table:a\\nb')", "RC400"),
+        ("rowcast.watch('public.good', topic => 'table:\u{7f}')", "RC400"),
+    ] {
+        let error = owner.batch_execute(&format!("select {call}")).await.expect_err(call);
+        let error = error.as_db_error().expect("an answer of the database");
+        assert_eq!(error.code().code(), code, "{call:?}: {error:?}");
+        let said = error.message();
+        assert!(said.contains("control character"), "{call:?}: {said:?}");
+        assert!(!said.chars().any(char::is_control), "{call:?}: {said:?}");
+    }
+    let said = owner
+        .query("select relation, done, problem from rowcast.sync_publication('odd')", &[])
+        .await;
+    let said = said.expect("a report");
+    let problems: Vec<&str> = said.iter().filter_map(|row| row.get("problem")).collect();
+    assert!(
+        matches!(problems[..], [problem] if problem.contains("control character")),
+        "{problems:?}"
+    );
+    let watched: i64 = app.value("select count(*) from rowcast.watched").await;
+    assert_eq!(watched, 1, "the other table of the publication");
+}

@@ -1,10 +1,14 @@
 //! What an attacker would try, against the real app: the page of threats, row by row.
 
+mod cookies;
 mod cursors;
 mod database;
 mod doors;
+mod endpoints;
 mod feed;
 mod role;
+mod silent;
+mod terminal;
 mod walk;
 mod wire;
 

@@ -1,6 +1,6 @@
 //! Below the routes: requests that are two, paths that are others, bodies that unfold, and words that would reach logs and headers raw.
 
-use std::{fs, time::Duration};
+use std::{fs, io::Write, process::Command, time::Duration};
 
 use rand::distr::{Alphanumeric, SampleString};
 use regex::Regex;
@@ -105,27 +105,102 @@ async fn a_path_is_what_it_says_and_leads_to_no_other() {
     }
 }
 
-/// Ten megabytes of one letter, as gzip has them: a stored header and a block that says "again" would do as well.
-fn bomb() -> Vec<u8> {
+/// A message whose content is one letter, 258 times `count` of it, as gzip has it: a block of fixed codes that says "again".
+///
+/// Unpacked it is a good request, a small one, or one far over the limit: neither could be taken for what is no JSON.
+fn packed(count: usize) -> Vec<u8> {
+    let (before, after) = (r#"{"content":"x"#, r#""}"#);
+    let plain = [before, &"x".repeat(258 * count), after].concat();
+    let mut bits = Bits::default();
+    // The last block, of fixed codes.
+    bits.low(0b011, 3);
+    before.bytes().for_each(|byte| bits.letter(byte));
+    for _ in 0..count {
+        // Length 258, distance 1.
+        bits.high(0b1100_0101, 8);
+        bits.high(0, 5);
+    }
+    after.bytes().for_each(|byte| bits.letter(byte));
+    bits.high(0, 7);
+    let crc = plain.bytes().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    });
+    let length = u32::try_from(plain.len()).expect("it is short");
     let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
-    bytes.extend([
-        0xed, 0xc1, 0x01, 0x01, 0x00, 0x00, 0x00, 0x80, 0x90, 0xfe, 0xaf, 0xee, 0x08, 0x0a,
-    ]);
-    bytes.extend([0; 1_000]);
+    bytes.extend(bits.bytes);
+    bytes.extend((!crc).to_le_bytes());
+    bytes.extend(length.to_le_bytes());
     bytes
+}
+
+/// Bits as DEFLATE (RFC 1951) puts them into bytes.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Bits {
+    fn bit(&mut self, bit: u32) {
+        if self.used.is_multiple_of(8) {
+            self.bytes.push(0);
+        }
+        *self.bytes.last_mut().expect("a byte") |= u8::from(bit == 1) << (self.used % 8);
+        self.used += 1;
+    }
+
+    fn low(&mut self, value: u32, count: u32) {
+        (0..count).for_each(|nth| self.bit(value >> nth & 1));
+    }
+
+    fn high(&mut self, value: u32, count: u32) {
+        (0..count).rev().for_each(|nth| self.bit(value >> nth & 1));
+    }
+
+    /// The fixed code of a byte below 144, which all of ASCII is.
+    fn letter(&mut self, byte: u8) {
+        self.high(0x30 + u32::from(byte), 8);
+    }
+}
+
+/// What `gzip` makes of it.
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("written");
+    let output = Command::new("gzip").arg("-dc").stdin(file.reopen().expect("the file")).output();
+    let output = output.expect("gzip");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 #[tokio::test]
 async fn nothing_is_ever_unpacked_and_nothing_packed() {
     let app = App::start().await;
     let bearer = format!("Bearer {}", token("ada"));
-    for encoding in ["gzip", "deflate", "br", "zstd", "gzip, gzip", "x-unknown"] {
+    // Unpacked, the one would be written, and the other is larger than anything may be.
+    let (small, bomb) = (packed(1), packed(20_000));
+    let plain = unpacked(&small);
+    assert!(bomb.len() < 40_000 && unpacked(&bomb).len() > 5_000_000, "{} bytes", bomb.len());
+    let paths = [SEND, "/api/chat/rooms/1/messages/", "/api/conversations/1/messages"];
+    for path in paths {
+        let headers = [("authorization", &*bearer)];
+        assert_eq!(
+            request(&app, "POST", path, &headers, plain.clone()).await.status(),
+            201,
+            "{path}"
+        );
+    }
+    for encoding in ["gzip", "x-gzip", "deflate", "br", "zstd", "gzip, gzip", "x-unknown"] {
         let headers = [("authorization", &*bearer), ("content-encoding", encoding)];
-        for path in [SEND, "/api/chat/rooms/1/messages/", "/api/conversations/1/messages"] {
-            let response = request(&app, "POST", path, &headers, bomb()).await;
+        for (path, body) in paths.iter().flat_map(|path| [(path, &small), (path, &bomb)]) {
+            let response = request(&app, "POST", path, &headers, body.clone()).await;
             assert_eq!(response.status(), 400, "{encoding} at {path}");
         }
     }
+    let written: i64 = app.value("select count(*) from chat.messages").await;
+    assert_eq!(written, 3, "those that were sent as they are");
     let headers = [("authorization", &*bearer), ("accept-encoding", "gzip, br, zstd, deflate")];
     for path in ["/api/chat/threads", "/api/chat/rooms/", "/client/rowcast.js"] {
         let response = request(&app, "GET", path, &headers, "").await;
@@ -208,8 +283,7 @@ async fn logs_answers_and_metrics_hold_no_secret_and_no_raw_control_character() 
              create table public.\"odd\u{1b}[31m\nname\" (id int primary key);
              alter table public.\"odd\u{1b}[31m\nname\" enable row level security;
              grant select on public.\"odd\u{1b}[31m\nname\" to anon;
-             create policy broken on public.\"odd\u{1b}[31m\nname\" using (1 / (id - id) = 1);
-             select rowcast.watch('public.\"odd\u{1b}[31m\nname\"');"
+             create policy broken on public.\"odd\u{1b}[31m\nname\" using (1 / (id - id) = 1);"
         ))
         .await
         .expect("odd names");
@@ -280,9 +354,12 @@ async fn logs_answers_and_metrics_hold_no_secret_and_no_raw_control_character() 
     assert_eq!(phoenix.ask(odd_topic).await[4]["status"], "error");
     let join = json!(["1", "1", "realtime:a", "phx_join", config]);
     assert_eq!(phoenix.ask(join).await[4]["status"], "ok");
-    // No topic has control characters, so that such a table is refused, and its rows are nobody's and hold nobody up.
+    // No topic has control characters, so that such a table cannot be watched: whoever asks for it hears so.
     assert_eq!(phoenix.next().await[4]["status"], "error");
+    // One that is in the log all the same, from before such names were refused, is nobody's and holds nobody up.
     let insert = "insert into public.\"odd\u{1b}[31m\nname\" values (1);
+        insert into rowcast.changes (topic, relation, op, record, ring)
+            values (E'table:public.odd\\x1b[31m\\nname', E'public.odd\\x1b[31m\\nname', 'INSERT', '{}', true);
         insert into chat.messages (thread_id, sender_id, content) values (1, 2, E'a\\x1b[2J\\r\\nforged')";
     owner.batch_execute(insert).await.expect("rows");
     native.until("new_message").await;

@@ -29,7 +29,7 @@ impl Chat {
             ));
         }
         let role = claims.role.clone();
-        let mut session = Box::pin(Session::open(services.clone(), claims)).await?;
+        let mut session = Box::pin(Session::open(services.clone(), claims, None)).await?;
         session.follower.hold(topic.clone());
         let chat = Self { session, topic };
         let words = json!({

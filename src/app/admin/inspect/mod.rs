@@ -12,6 +12,7 @@ use serde_json::{
     Map, Value, json,
     value::{RawValue, to_raw_value},
 };
+use tokio::time::{Instant, sleep_until};
 use warp::reply::Response;
 
 use super::{
@@ -24,7 +25,7 @@ use crate::{
     claims::Claims,
     dialects::door::Ask,
     error::{Error, Kind, Result},
-    session::Services,
+    session::{Services, expiry},
     topic::Topic,
 };
 
@@ -58,18 +59,22 @@ impl Console {
     pub(super) async fn inspect(&self, ask: &Ask) -> Result<Response> {
         let wish: Wish = act::body(ask)?;
         let joined = join(&self.services, wish).await;
-        let (onlooker, first) = joined.map_err(|error| match error.kind {
+        let (onlooker, until, first) = joined.map_err(|error| match error.kind {
             _ if error.is_ours() => error,
             // Of the subject, not of the console's own token.
             _ => Error::new(Kind::Malformed, error.message),
         })?;
-        self.stream(Inspector { onlooker, waiting: vec![first], over: false })
+        self.stream(Inspector { onlooker, until, waiting: vec![first], over: false })
     }
 }
 
-async fn join(services: &Services, wish: Wish) -> Result<(Onlooker, Said)> {
+async fn join(services: &Services, wish: Wish) -> Result<(Onlooker, Instant, Said)> {
     let topic = Topic::parse(&wish.topic)?;
     let claims = claims(wish.role, wish.claims.unwrap_or_default())?;
+    let until = expiry(claims.exp);
+    if until <= Instant::now() {
+        return Err(Error::unauthorized("The claims' `exp` has passed: their token opens nothing"));
+    }
     let kind = topic.as_str().split_once(':').map_or("", |(kind, _)| kind);
     let (onlooker, words) = match kind {
         "thread" | "user" => {
@@ -86,7 +91,7 @@ async fn join(services: &Services, wish: Wish) -> Result<(Onlooker, Said)> {
             (Onlooker::Table(Box::new(table)), words)
         }
     };
-    Ok((onlooker, ("joined", words.to_string())))
+    Ok((onlooker, until, ("joined", words.to_string())))
 }
 
 /// Claims as a token would carry them; the role is the one that was chosen.
@@ -120,6 +125,8 @@ fn claims(role: String, mut fields: Map<String, Value>) -> Result<Claims> {
 
 struct Inspector {
     onlooker: Onlooker,
+    /// When the claims end, and what they let be seen with them.
+    until: Instant,
     /// Events that have not been said, the first last.
     waiting: Vec<Said>,
     over: bool,
@@ -132,10 +139,19 @@ impl Source for Inspector {
                 return None;
             }
             let mut out = Vec::new();
-            let came = match &mut self.onlooker {
-                Onlooker::Table(table) => table.next(&mut out).await,
-                Onlooker::Chat(chat) => chat.next(&mut out).await,
-                Onlooker::Channel(channel) => channel.next(&mut out).await,
+            let onlooker = &mut self.onlooker;
+            let coming = async {
+                match onlooker {
+                    Onlooker::Table(table) => table.next(&mut out).await,
+                    Onlooker::Chat(chat) => chat.next(&mut out).await,
+                    Onlooker::Channel(channel) => channel.next(&mut out).await,
+                }
+            };
+            // The end first: of what comes all the time nothing is shown after it.
+            let came = tokio::select! {
+                biased;
+                () = sleep_until(self.until) => Err(Error::unauthorized(EXPIRED)),
+                came = coming => came,
             };
             if let Err(error) = came {
                 error.log("following a topic for the console");
@@ -148,6 +164,9 @@ impl Source for Inspector {
         self.waiting.pop()
     }
 }
+
+/// Why nothing comes any more.
+const EXPIRED: &str = "The claims' `exp` is over: a client would need a fresh token";
 
 /// That a change is not for the subscriber.
 fn hidden(change: &Change, why: &str) -> Said {

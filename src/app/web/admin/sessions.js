@@ -38,6 +38,7 @@ export class Sessions {
       { name: "No.", number: true, value: (row) => row.id },
       { name: "Dialect", value: (row) => row.dialect, show: (row) => h("span", { class: "tag" }, row.dialect) },
       { name: "Who", value: (row) => row.user + row.sub + row.role, show: (row) => h("span", { class: "who" }, h("strong", {}, row.user || row.sub || "nobody"), h("span", { class: "muted small" }, row.role)) },
+      { name: "From", value: (row) => row.address ?? "" },
       { name: "For", number: true, value: (row) => span((Date.now() - row.since) / 1000) },
       { name: "Delivered", number: true, value: (row) => count(row.delivered) },
       { name: "Mailbox", value: (row) => `${row.waiting}/${row.capacity}`, show: fill },
