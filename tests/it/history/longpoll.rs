@@ -2,7 +2,7 @@
 //!
 //! Held to: lost 0 and twice 0, in the order of the thread: `last_message_id` is a cursor. Who waits by `poll/updates`
 //! fetches the threads that an answer names and no others, so a thread that is not named is a thread whose last message
-//! never comes. With `last_check` it is held to more: after each answer it has all that was committed before it asked.
+//! never comes; after an answer that did not come it looks at all, for a session is not given the same again. With `last_check` it is held to more: after each answer it has all that was committed before it asked.
 //! Its first question has one, too: without, a session goes by what it was last given, and an answer that was lost on its
 //! way was given.
 
@@ -92,10 +92,15 @@ pub(crate) async fn poll(line: Line, by: By, diary: Diary, mut dice: Dice) -> Di
         let goes_away = dice.chance(20) && !*client.line.finishing.borrow();
         let polling = client.step(by, seconds);
         let polled = if goes_away {
-            tokio::time::timeout(patience, polling).await.unwrap_or(Ok(()))
+            tokio::time::timeout(patience, polling).await
         } else {
-            polling.await
+            Ok(polling.await)
         };
+        // What a session was given it is not given again, and that answer may be lost: it looks for itself.
+        if by == By::Session && !matches!(polled, Ok(Ok(()))) {
+            client.fetching = Some((now(), client.diary.threads.iter().copied().collect()));
+        }
+        let polled = polled.unwrap_or(Ok(()));
         let pause = if polled.is_err() { dice.millis(30, 150) } else { dice.millis(0, 20) };
         tokio::time::sleep(pause + Duration::from_millis(u64::from(seconds == 0) * 50)).await;
     }
