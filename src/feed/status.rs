@@ -12,7 +12,7 @@ const STALE_READ: Duration = Duration::from_millis(1_200);
 /// An echo goes round about every 500 ms.
 const STALE_ECHO: Duration = Duration::from_millis(1_700);
 /// Without one for so long LISTEN counts as unusable, before anybody is told that we are not ready.
-const SILENT: Duration = Duration::from_millis(1_400);
+const SILENT: Duration = Duration::from_millis(1_150);
 
 /// How the feed learns of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

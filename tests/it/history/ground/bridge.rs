@@ -142,7 +142,12 @@ impl Bridge {
     }
 }
 
+/// A port that nobody has, and that no connection going out will be given meanwhile: below those (ip(7), 32768 and up).
 pub(super) async fn free() -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    listener.local_addr().expect("an address")
+    loop {
+        let port = rand::random_range(12_000..32_000);
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
+            return listener.local_addr().expect("an address");
+        }
+    }
 }
