@@ -35,16 +35,32 @@ pub(crate) struct Scale {
     paced: u64,
     /// Bursts to the thousand sockets.
     bursts: usize,
+    /// Long polls that wait at once.
+    polls: usize,
     /// Messages that unread counts are taken over.
     messages: i64,
     /// Tries of each request.
     tries: usize,
 }
 
-const FULL: Scale =
-    Scale { rounds: 7, seconds: 5, paced: 20, bursts: 200, messages: 1_000_000, tries: 100 };
-const QUICK: Scale =
-    Scale { rounds: 3, seconds: 2, paced: 5, bursts: 50, messages: 1_000_000, tries: 30 };
+const FULL: Scale = Scale {
+    rounds: 7,
+    seconds: 5,
+    paced: 20,
+    bursts: 200,
+    polls: 10_000,
+    messages: 1_000_000,
+    tries: 100,
+};
+const QUICK: Scale = Scale {
+    rounds: 3,
+    seconds: 2,
+    paced: 5,
+    bursts: 50,
+    polls: 2_000,
+    messages: 1_000_000,
+    tries: 30,
+};
 
 const HELP: &str = "\
 Measures Rowcast against its budgets and prints a table.
@@ -141,7 +157,7 @@ fn report(scale: Scale, wanted: impl Fn(&str) -> bool) -> Result<Vec<guard::Rati
         idle::measure(&postgres, &crowd, &mut table)?;
     }
     if wanted("polls") {
-        polls::measure(scale, &postgres, &crowd, &mut table)?;
+        polls::measure(scale, &postgres, &mut table)?;
     }
     if wanted("reads") {
         reads::measure(scale, &postgres, &mut table)?;

@@ -37,7 +37,9 @@ impl Table {
                 (format!("≥ {least}{unit}"), measured.map(|value| 1.0 - value / least))
             }
             Budget::AtMost(most) => {
-                (format!("≤ {most}{unit}"), measured.map(|value| value / most - 1.0))
+                // A budget of none at all is kept by none at all.
+                let over = |value: f64| if value <= most { 0.0 } else { value / most - 1.0 };
+                (format!("≤ {most}{unit}"), measured.map(over))
             }
             Budget::None => (String::new(), None),
         };

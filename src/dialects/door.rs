@@ -171,7 +171,7 @@ pub fn upgrade<F>(
     then: impl FnOnce(SocketTransport<TokioIo<hyper::upgrade::Upgraded>>) -> F + Send + 'static,
 ) -> Result<Response>
 where
-    F: Future<Output = ()> + Send + 'static,
+    F: Future + Send + 'static,
 {
     upgrade_for(services, ask, on_upgrade, services.settings.now().max_frame, then)
 }
@@ -185,7 +185,7 @@ pub fn upgrade_for<F>(
     then: impl FnOnce(SocketTransport<TokioIo<hyper::upgrade::Upgraded>>) -> F + Send + 'static,
 ) -> Result<Response>
 where
-    F: Future<Output = ()> + Send + 'static,
+    F: Future + Send + 'static,
 {
     let key = text(&ask.headers, header::SEC_WEBSOCKET_KEY);
     let version = text(&ask.headers, header::SEC_WEBSOCKET_VERSION);
@@ -193,10 +193,14 @@ where
         return Err(Error::malformed("Not a WebSocket handshake of version 13"));
     };
     let accept = derive_accept_key(key.as_bytes());
+    // In a box, because it brings the session along, and the task would keep room for it.
+    let then = Box::new(then);
     services.lifecycle.session(async move {
         match timeout(BODY_DEADLINE, on_upgrade).await {
             Ok(Ok(upgraded)) => {
-                then(SocketTransport::new(TokioIo::new(upgraded), max_frame).await).await;
+                let transport = SocketTransport::new(TokioIo::new(upgraded), max_frame);
+                let transport = Box::pin(transport).await;
+                then(transport).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "an upgrade failed: {error}"),
             Err(_) => tracing::debug!("an upgrade did not come in time"),

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -71,18 +72,26 @@ pub trait Peer: Send {
 }
 
 /// Drives a session to its end and returns why it ended.
-pub async fn drive<P: Peer>(mut peer: P, mut transport: impl Transport) -> Reason {
-    metrics::gauge!(CONNECTIONS, "dialect" => P::NAME).increment(1.0);
-    metrics::counter!(CONNECTIONS_TOTAL, "dialect" => P::NAME).increment(1);
-    let reason = converse(&mut peer, &mut transport).await;
-    if reason != Reason::ClientLeft {
-        metrics::counter!(CLOSED_TOTAL, "reason" => reason.label()).increment(1);
-        let _ = timeout(GOODBYE, transport.close(reason)).await;
-    }
-    drop(transport);
-    peer.leave().await;
-    metrics::gauge!(CONNECTIONS, "dialect" => P::NAME).decrement(1.0);
-    reason
+///
+/// It is in a box, where it has its peer once: every future that a value is handed through keeps room for it. What a
+/// session does now and then is in boxes of its own, so that it has room for none of it while it is idle.
+pub fn drive<'a, P: Peer + 'a>(
+    mut peer: P,
+    mut transport: impl Transport + 'a,
+) -> Pin<Box<dyn Future<Output = Reason> + Send + 'a>> {
+    Box::pin(async move {
+        metrics::gauge!(CONNECTIONS, "dialect" => P::NAME).increment(1.0);
+        metrics::counter!(CONNECTIONS_TOTAL, "dialect" => P::NAME).increment(1);
+        let reason = converse(&mut peer, &mut transport).await;
+        if reason != Reason::ClientLeft {
+            metrics::counter!(CLOSED_TOTAL, "reason" => reason.label()).increment(1);
+            let _ = timeout(GOODBYE, Box::pin(transport.close(reason))).await;
+        }
+        drop(transport);
+        Box::pin(peer.leave()).await;
+        metrics::gauge!(CONNECTIONS, "dialect" => P::NAME).decrement(1.0);
+        reason
+    })
 }
 
 async fn converse<P: Peer>(peer: &mut P, transport: &mut impl Transport) -> Reason {
@@ -119,7 +128,7 @@ async fn converse<P: Peer>(peer: &mut P, transport: &mut impl Transport) -> Reas
                     Incoming::Broken(reason) => return reason,
                     Incoming::Alive => {}
                     frame => {
-                        let outcome = peer.receive(frame, &mut out).await;
+                        let outcome = Box::pin(peer.receive(frame, &mut out)).await;
                         if let Some(reason) = patience.judge(&outcome) {
                             let _ = flush::<P>(&entry, deadline, transport, &mut out).await;
                             return reason;

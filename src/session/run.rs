@@ -66,7 +66,11 @@ pub struct Change<'a> {
 }
 
 /// Runs a session to its end and returns why it ended.
-pub async fn run<D: Dialect>(session: Session, transport: impl Transport, dialect: D) -> Reason {
+pub fn run<'a, D: Dialect + 'a>(
+    session: Session,
+    transport: impl Transport + 'a,
+    dialect: D,
+) -> impl Future<Output = Reason> + Send {
     let user = session.standing.user;
     let who = Who {
         user: session.standing.username.to_string(),
@@ -76,15 +80,18 @@ pub async fn run<D: Dialect>(session: Session, transport: impl Transport, dialec
     };
     let seat = session.services.register.enter(D::NAME, who, session.follower.window());
     let chatting = Chatting { session, dialect, seat, next: Vec::new(), was_replaying: false };
-    let reason = drive(chatting, transport).await;
-    let label = reason.label();
-    tracing::debug!(
-        dialect = D::NAME,
-        user,
-        reason = label,
-        "session of user {user} ended: {label}"
-    );
-    reason
+    let driving = drive(chatting, transport);
+    async move {
+        let reason = driving.await;
+        let label = reason.label();
+        tracing::debug!(
+            dialect = D::NAME,
+            user,
+            reason = label,
+            "session of user {user} ended: {label}"
+        );
+        reason
+    }
 }
 
 /// A session of the chat and its dialect, as the loop drives them.

@@ -20,7 +20,7 @@ use tokio_tungstenite::{
 use super::{Cursor, Reason};
 
 /// Small, because most sockets are idle most of the time.
-const READ_BUFFER: usize = 4_096;
+const READ_BUFFER: usize = 1_024;
 const WRITE_BUFFER: usize = 8_192;
 /// Frames of one write; beyond the buffer's limit a write waits for the client.
 const MAX_WRITE_BUFFER: usize = 64 * 1024 * 1024;

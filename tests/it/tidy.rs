@@ -53,6 +53,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["auth", "cli", "dialects"]),
     ("rust_embed", &["app", "db"]),
     ("rustls", &["db"]),
+    ("tikv_jemalloc_ctl", &["main"]),
     ("tikv_jemallocator", &["main"]),
     ("tokio_postgres", &["chat", "db", "feed", "session"]),
     ("tokio_tungstenite", &["cli", "dialects", "session"]),

@@ -28,13 +28,14 @@ const TYPING_LASTS: Duration = Duration::from_secs(3);
 
 /// Runs a session on a line.
 pub(in crate::dialects) fn start(
-    session: Session,
+    session: Box<Session>,
     line: &mut Line,
     entered: Entered,
 ) -> Pin<Box<dyn Future<Output = Reason> + Send + '_>> {
     Box::pin(async move {
-        match session.services.chat.conversation_counts(session.standing.user).await {
-            Ok(counts) => run(session, line, Conversations::new(entered, counts)).await,
+        let counts = session.services.chat.conversation_counts(session.standing.user);
+        match Box::pin(counts).await {
+            Ok(counts) => run(*session, line, Conversations::new(entered, counts)).await,
             Err(error) => {
                 error.log("reading a user's unread counts");
                 Reason::Internal
@@ -161,7 +162,7 @@ impl Dialect for Conversations {
         if !self.stale && self.open.is_empty() {
             return;
         }
-        if let Err(error) = self.ask(session, out).await {
+        if let Err(error) = Box::pin(self.ask(session, out)).await {
             // What is left open is asked about again after the next change.
             error.log("reading a user's conversations");
         }

@@ -27,13 +27,13 @@ const ANY: i64 = 0;
 
 /// Runs a session on a line.
 pub(in crate::dialects) fn start(
-    session: Session,
+    session: Box<Session>,
     line: &mut Line,
     _entered: Entered,
 ) -> Pin<Box<dyn Future<Output = Reason> + Send + '_>> {
     Box::pin(async move {
-        match session.services.chat.direct_view(session.standing.user).await {
-            Ok(view) => run(session, line, Direct { view, ..Direct::default() }).await,
+        match Box::pin(session.services.chat.direct_view(session.standing.user)).await {
+            Ok(view) => run(*session, line, Direct { view, ..Direct::default() }).await,
             Err(error) => {
                 error.log("reading a user's direct threads");
                 Reason::Internal
@@ -165,7 +165,7 @@ impl Dialect for Direct {
         if self.unknown.is_empty() {
             return;
         }
-        match session.services.chat.direct_view(session.standing.user).await {
+        match Box::pin(session.services.chat.direct_view(session.standing.user)).await {
             Ok(view) => {
                 self.view = view;
                 self.unknown.clear();

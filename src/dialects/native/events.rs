@@ -43,8 +43,9 @@ async fn stream_to(services: Services, ask: Result<Ask>) -> Result<Response> {
     let cursor = last.map(str::to_owned).or_else(|| ask.parameter("cursor"));
     let native = Native::open_at(&mut session, &ask, cursor).await?;
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
+    let running = run(session, StreamTransport(sender), native);
     services.lifecycle.session(async move {
-        run(session, StreamTransport(sender), native).await;
+        running.await;
     });
     let events = stream::unfold(receiver, |mut receiver| async move {
         let frame = receiver.recv().await?;

@@ -56,9 +56,7 @@ async fn accept(services: Services, on_upgrade: Option<OnUpgrade>, ask: Ask) -> 
     let mut session = Session::open(services.clone(), claims, ask.address).await?;
     session.take(Limited::Join)?;
     let native = Native::open_at(&mut session, &ask, ask.parameter("cursor")).await?;
-    door::upgrade(&services, &ask, on_upgrade, move |transport| async move {
-        run(session, transport, native).await;
-    })
+    door::upgrade(&services, &ask, on_upgrade, move |transport| run(session, transport, native))
 }
 
 /// One socket's, or one event stream's, view.

@@ -55,8 +55,8 @@ async fn accept(
     for topic in session.thread_topics().iter().filter(|topic| **topic != Topic::thread(room)) {
         session.follower.release(topic);
     }
-    door::upgrade(&services, &ask, on_upgrade, move |transport| async move {
-        run(session, transport, Room { room, left: false }).await;
+    door::upgrade(&services, &ask, on_upgrade, move |transport| {
+        run(session, transport, Room { room, left: false })
     })
 }
 

@@ -35,14 +35,16 @@ enum Way {
 pub(super) async fn pass(services: Services, doors: Doors, mut line: Line) {
     let draining = services.lifecycle.clone();
     if door::room(&services).is_ok() {
-        let entered = enter(&services, &mut line);
+        // In boxes, as all that is over before the session begins: it would else have room for it for as long as it runs.
+        let entered = Box::pin(enter(&services, &mut line));
         // A client that is not in yet has nothing to be told at a shutdown.
         let entered = tokio::select! {
             entered = entered => entered,
             () = draining.draining() => Err(Gone),
         };
         if let Ok(In { session, way, entered, may_switch }) = entered {
-            run(doors, &services, &mut line, session, way, entered, may_switch).await;
+            let running = run(doors, &services, &mut line, session, way, entered, may_switch);
+            Box::pin(running).await;
         }
     }
     line.hang_up();
@@ -50,7 +52,7 @@ pub(super) async fn pass(services: Services, doors: Doors, mut line: Line) {
 
 /// A client that was let in.
 struct In {
-    session: Session,
+    session: Box<Session>,
     way: Way,
     entered: Entered,
     /// Its browser sent a cookie by itself: it may yet speak `auth`.
@@ -61,7 +63,7 @@ async fn run(
     doors: Doors,
     services: &Services,
     line: &mut Line,
-    session: Session,
+    session: Box<Session>,
     way: Way,
     entered: Entered,
     may_switch: bool,
@@ -75,7 +77,7 @@ async fn run(
     };
     start(way)(session, line, entered).await;
     let Some(event) = line.switched.take() else { return };
-    match authorise(services, line, &event).await {
+    match Box::pin(authorise(services, line, &event)).await {
         Ok(session) => {
             start(Way::Conversations)(session, line, Entered::Event(event.ack)).await;
         }
@@ -143,7 +145,7 @@ async fn shown(
     services: &Services,
     line: &Line,
     auth: &Value,
-) -> Result<Option<(Session, Way, bool)>> {
+) -> Result<Option<(Box<Session>, Way, bool)>> {
     let parts = &line.socket.req_parts;
     let query = parts.uri.query().unwrap_or_default();
     // As a write: a cookie that another page's script sends along counts for nothing.
@@ -210,14 +212,14 @@ async fn open(
     services: &Services,
     claims: crate::claims::Claims,
     address: Option<IpAddr>,
-) -> Result<Session> {
+) -> Result<Box<Session>> {
     let session = Session::open(services.clone(), claims, address).await?;
     session.take(Limited::Join)?;
-    Ok(session)
+    Ok(Box::new(session))
 }
 
 /// Waits for the event `auth` with a good token.
-async fn speak(services: &Services, line: &mut Line) -> Result<(Session, Option<u64>), Gone> {
+async fn speak(services: &Services, line: &mut Line) -> Result<(Box<Session>, Option<u64>), Gone> {
     for _ in 0..MAX_ASTRAY {
         match line.packet().await? {
             Ok(Packet::Event(event)) if event.name == AUTH => {
@@ -244,7 +246,7 @@ async fn speak(services: &Services, line: &mut Line) -> Result<(Session, Option<
 }
 
 /// The token of an `auth` event: `{token}`, or the token itself.
-async fn authorise(services: &Services, line: &Line, event: &Event) -> Result<Session> {
+async fn authorise(services: &Services, line: &Line, event: &Event) -> Result<Box<Session>> {
     let token = event.data.get("token").unwrap_or(&event.data);
     let token = token.as_str().filter(|token| !token.is_empty());
     let token = token.ok_or_else(|| {

@@ -28,7 +28,7 @@ const PATH: &str = "/socket.io";
 /// Packets that wait for one client; a client that does not take them in time is too slow.
 const BUFFER: usize = 256;
 /// Small, because most sockets are idle most of the time.
-const READ_BUFFER: usize = 4_096;
+const READ_BUFFER: usize = 1_024;
 
 /// How a client came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,11 @@ pub(super) enum Entered {
 }
 
 /// Runs a session of a dialect on a line to its end.
-pub(super) type Start =
-    for<'a> fn(Session, &'a mut Line, Entered) -> Pin<Box<dyn Future<Output = Reason> + Send + 'a>>;
+pub(super) type Start = for<'a> fn(
+    Box<Session>,
+    &'a mut Line,
+    Entered,
+) -> Pin<Box<dyn Future<Output = Reason> + Send + 'a>>;
 
 /// The dialects behind the gate.
 #[derive(Clone, Copy)]

@@ -71,8 +71,8 @@ async fn accept(services: Services, on_upgrade: Option<OnUpgrade>, ask: Ask) -> 
     let headers = as_policies_see(&ask);
     let max_frame = services.settings.now().supabase.broadcast_limit + ENVELOPE;
     let socket = Socket::open(services.clone(), version, bearer, headers, ask.address)?;
-    door::upgrade_for(&services, &ask, on_upgrade, max_frame, move |transport| async move {
-        drive(socket, transport).await;
+    door::upgrade_for(&services, &ask, on_upgrade, max_frame, move |transport| {
+        drive(socket, transport)
     })
 }
 

@@ -75,6 +75,15 @@ impl Serve {
         kill(Pid::from_raw(id), signal).expect("a process");
     }
 
+    /// KiB of memory that it holds.
+    #[cfg(target_os = "linux")]
+    pub(super) fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id().expect("it runs"));
+        let status = std::fs::read_to_string(path).expect("its status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|size| size.parse().ok()).expect("a number")
+    }
+
     /// Waits for its end.
     pub(super) async fn ended(&mut self) -> std::process::ExitStatus {
         timeout(PATIENCE, self.child.wait()).await.expect("an end in time").expect("a status")
