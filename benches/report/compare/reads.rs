@@ -110,7 +110,8 @@ pub(super) fn measure(
         }
         anyhow::Ok(percentile(took.get(WARM..).unwrap_or_default(), 0.5))
     };
-    let each = format!(":{}", if kind == Kind::ByHand { "\"100\"" } else { "100" });
+    // Each as it prints JSON.
+    let each = if kind == Kind::ByHand { ":\"100\"" } else { ": 100" };
     read_up_to(postgres, OLD)?;
     figures.add(results::UNREAD_FEW, times(&asked.unread, each.as_bytes(), 50)?);
     let each = each.replace("100", "10100");
