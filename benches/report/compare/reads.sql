@@ -12,24 +12,20 @@ insert into chat.members (thread_id, user_id)
 select t.id, u.id
 from t, u;
 
--- As a restore would write it, without triggers: the log has none of it. Two messages of a minute.
+-- As a restore would write it, without triggers: the log has none of it. Two messages of a minute; one go, on one connection.
 set session_replication_role = replica;
-
 insert into chat.messages (thread_id, seq, sender_id, content, created_at)
 select m.thread_id, n, n % 40 + 1, 'message ' || n, now() - interval '10 days' + n * interval '30 seconds'
 from chat.members m
 join chat.users u on u.id = m.user_id
 cross join generate_series(1, 20000) n
 where u.username = 'reader';
-
 update chat.threads t
 set last_seq = 20000
 from chat.members m
 join chat.users u on u.id = m.user_id
 where m.thread_id = t.id
     and u.username = 'reader';
-
-reset session_replication_role;
 
 create table public.talk_members (
     talk_id bigint not null,

@@ -37,6 +37,8 @@ pub(super) fn command(address: SocketAddr) -> Result<Command> {
         ("SOCKUDO_OTEL_ENABLED", "false".to_owned()),
         // Without it nobody comes back to what they missed.
         ("CONNECTION_RECOVERY_ENABLED", "true".to_owned()),
+        // Each publication claims an id in a cache that throws claims out when there are many: it is answered with 503 then.
+        ("IDEMPOTENCY_ENABLED", "false".to_owned()),
         // When asked to end it waits for load balancers, else for ten seconds.
         ("SHUTDOWN_GRACE_PERIOD", "0".to_owned()),
         ("RUST_LOG", "error".to_owned()),
