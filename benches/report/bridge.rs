@@ -21,11 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Linux counts in hundredths of a second wherever a person can see it.
 const TICK: Duration = Duration::from_millis(10);
 /// Limits and pings would be measured instead of the work.
-const SETTINGS: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 8] = [
     ("ROWCAST_JWT_SECRET", SECRET),
     ("ROWCAST_LOG", "warn"),
     ("ROWCAST_DATABASE_TIMEOUT", "60s"),
     ("ROWCAST_RATE_REST", "100000/100000"),
+    ("ROWCAST_RATE_MESSAGES", "100000/100000"),
     ("ROWCAST_RATE_JOINS", "100000/100000"),
     ("ROWCAST_PING_INTERVAL", "30m"),
     ("ROWCAST_GRACE", "1s"),

@@ -67,7 +67,7 @@ Measures Rowcast against its budgets and prints a table.
 
 usage: scripts/bench [--quick] [--guard | --keep] [PART…]
        scripts/bench instructions
-       scripts/bench compare [--quick] [--rounds N] [--sockudo] [--plot FILE] [PEER…]
+       scripts/bench compare [--quick] [--rounds N] [--patient] [--sockudo] [--plot FILE] [PEER…] [PART…]
 
   --quick   shorter rounds, two minutes at most
   --guard   holds the ratios against those of benches/ratios.txt, and ends with 1 when one is much worse
@@ -77,7 +77,9 @@ usage: scripts/bench [--quick] [--guard | --keep] [PART…]
 compare puts Rowcast beside what people would use instead, on the same Postgres with the same clients:
 
   PEER      only some of: rowcast, rowcast-table, by-hand, socket.io, nchan, sockudo
+  PART      only some of: latency, fanout, writes, storm, resume, reads
   --rounds  how often each has its turn: 5, with --quick 3
+  --patient waits before each round until the machine has nothing else to do, ten minutes at most
   --plot    draws the table as an SVG
 
 instructions counts those of the hot paths (valgrind), which are the same on every machine of a kind";
@@ -127,6 +129,7 @@ fn beside_others(arguments: &[String]) -> Result<()> {
                 let count = rest.next().and_then(|count| count.parse().ok());
                 scale = scale.rounds(count.filter(|&count| count > 0).context(HELP)?);
             }
+            "--patient" => scale = scale.patient(),
             "--plot" => plot = Some(std::path::PathBuf::from(rest.next().context(HELP)?)),
             flag if flag.starts_with('-') => anyhow::bail!("{HELP}"),
             peer => peers.push(peer),

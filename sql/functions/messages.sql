@@ -158,19 +158,22 @@ where m.deleted_at is null;
 comment on view chat.native_messages is
     'Messages that are not deleted, each as the JSON of the native dialect: `line` as text, `body` as jsonb.';
 
+-- In PL/pgSQL for its plan to be kept.
 create or replace function chat.message(ref text)
 returns bigint
-language sql
+language plpgsql
 stable
 strict
 set search_path = pg_catalog, pg_temp
 as $$
-    select case
-        when ref ~ '^[0-9]{1,18}$' then
-            (select m.id from chat.messages m where m.id = ref::bigint)
-        when ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-            (select m.id from chat.messages m where m.uuid = ref::uuid)
-    end;
+begin
+    if ref ~ '^[0-9]{1,18}$' then
+        return (select m.id from chat.messages m where m.id = ref::bigint);
+    elsif ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        return (select m.id from chat.messages m where m.uuid = ref::uuid);
+    end if;
+    return null;
+end
 $$;
 
 comment on function chat.message(text) is

@@ -41,21 +41,25 @@ cross join lateral (
 comment on view chat.unread_counts is
     'For each membership how many messages by others are not read yet.';
 
+-- In PL/pgSQL for its plan to be kept.
 create or replace function chat.unread(reader bigint)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object(
-        'unread_count', coalesce(sum(c.unread), 0),
-        'threads', coalesce(jsonb_object_agg(c.thread_uuid, c.unread) filter (where c.unread > 0), '{}'))
-    from (
-        select n.thread_uuid, n.unread
-        from chat.unread_counts n
-        where n.user_id = reader
-        offset 0
-    ) c;
+begin
+    return (
+        select jsonb_build_object(
+            'unread_count', coalesce(sum(c.unread), 0),
+            'threads', coalesce(jsonb_object_agg(c.thread_uuid, c.unread) filter (where c.unread > 0), '{}'))
+        from (
+            select n.thread_uuid, n.unread
+            from chat.unread_counts n
+            where n.user_id = reader
+            offset 0
+        ) c);
+end
 $$;
 
 comment on function chat.unread(bigint) is

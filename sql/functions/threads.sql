@@ -19,19 +19,22 @@ $$;
 comment on function chat._clear_thread() is
     'Empties a thread before it goes: the log can still name it.';
 
+-- In PL/pgSQL for its plan to be kept.
 create or replace function chat.thread(ref text)
 returns bigint
-language sql
+language plpgsql
 stable
 strict
 set search_path = pg_catalog, pg_temp
 as $$
-    select case
-        when ref ~ '^[0-9]{1,18}$' then
-            (select t.id from chat.threads t where t.id = ref::bigint)
-        when ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-            (select t.id from chat.threads t where t.uuid = ref::uuid)
-    end;
+begin
+    if ref ~ '^[0-9]{1,18}$' then
+        return (select t.id from chat.threads t where t.id = ref::bigint);
+    elsif ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        return (select t.id from chat.threads t where t.uuid = ref::uuid);
+    end if;
+    return null;
+end
 $$;
 
 comment on function chat.thread(text) is
@@ -39,14 +42,17 @@ comment on function chat.thread(text) is
 
 create or replace function chat.member_of(reader bigint, thread bigint)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select exists (
-        select from chat.members m
-        where m.thread_id = thread
-            and m.user_id = reader);
+begin
+    return exists (
+        select
+        from chat.members m
+        where m.thread_id = member_of.thread
+            and m.user_id = member_of.reader);
+end
 $$;
 
 comment on function chat.member_of(bigint, bigint) is

@@ -42,19 +42,23 @@ $$;
 comment on function chat._clear_user() is
     'Ends a user''s memberships before the user goes: the log can still name both.';
 
+-- In PL/pgSQL, as what is called for each request or connection: its plan is kept, where PostgreSQL up to 17 plans a
+-- function in SQL anew for each call.
 create or replace function chat."user"(ref text)
 returns bigint
-language sql
+language plpgsql
 stable
 strict
 set search_path = pg_catalog, pg_temp
 as $$
-    select case
-        when ref ~ '^[0-9]{1,18}$' then
-            (select u.id from chat.users u where u.id = ref::bigint)
-        when ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-            (select u.id from chat.users u where u.uuid = ref::uuid)
-    end;
+begin
+    if ref ~ '^[0-9]{1,18}$' then
+        return (select u.id from chat.users u where u.id = ref::bigint);
+    elsif ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        return (select u.id from chat.users u where u.uuid = ref::uuid);
+    end if;
+    return null;
+end
 $$;
 
 comment on function chat."user"(text) is
@@ -62,14 +66,16 @@ comment on function chat."user"(text) is
 
 create or replace function chat.is_revoked(jti text)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select exists (
+begin
+    return exists (
         select
         from chat.revoked_tokens t
         where t.jti = is_revoked.jti);
+end
 $$;
 
 comment on function chat.is_revoked(text) is

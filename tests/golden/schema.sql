@@ -1838,13 +1838,15 @@ $$;
 COMMENT ON FUNCTION chat.history_page(reader bigint, thread bigint, before bigint, after bigint, max integer) IS 'A page of a thread, ascending: the newest, those before a message id, or those after one.';
 
 CREATE FUNCTION chat.is_revoked(jti text) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select exists (
+begin
+    return exists (
         select
         from chat.revoked_tokens t
         where t.jti = is_revoked.jti);
+end
 $$;
 
 COMMENT ON FUNCTION chat.is_revoked(jti text) IS 'Whether a token is refused from now on, whoever its bearer is.';
@@ -2268,27 +2270,32 @@ $$;
 COMMENT ON FUNCTION chat.mark_read(reader bigint, thread bigint, upto bigint) IS 'Moves the reader''s watermark forward, to the end or to a message id, never back; the feed tells the others.';
 
 CREATE FUNCTION chat.member_of(reader bigint, thread bigint) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select exists (
-        select from chat.members m
-        where m.thread_id = thread
-            and m.user_id = reader);
+begin
+    return exists (
+        select
+        from chat.members m
+        where m.thread_id = member_of.thread
+            and m.user_id = member_of.reader);
+end
 $$;
 
 COMMENT ON FUNCTION chat.member_of(reader bigint, thread bigint) IS 'Whether a user is in a thread; false for a thread that does not exist.';
 
 CREATE FUNCTION chat.message(ref text) RETURNS bigint
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    select case
-        when ref ~ '^[0-9]{1,18}$' then
-            (select m.id from chat.messages m where m.id = ref::bigint)
-        when ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-            (select m.id from chat.messages m where m.uuid = ref::uuid)
-    end;
+begin
+    if ref ~ '^[0-9]{1,18}$' then
+        return (select m.id from chat.messages m where m.id = ref::bigint);
+    elsif ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        return (select m.id from chat.messages m where m.uuid = ref::uuid);
+    end if;
+    return null;
+end
 $_$;
 
 COMMENT ON FUNCTION chat.message(ref text) IS 'The message of a uuid or integer id; null when there is none or the text is neither.';
@@ -3184,15 +3191,17 @@ $$;
 COMMENT ON FUNCTION chat.tell_users(before chat.users[], after chat.users[]) IS 'For triggers of a team''s own tables: tells standing, presence and names that changed, and who is no more.';
 
 CREATE FUNCTION chat.thread(ref text) RETURNS bigint
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    select case
-        when ref ~ '^[0-9]{1,18}$' then
-            (select t.id from chat.threads t where t.id = ref::bigint)
-        when ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-            (select t.id from chat.threads t where t.uuid = ref::uuid)
-    end;
+begin
+    if ref ~ '^[0-9]{1,18}$' then
+        return (select t.id from chat.threads t where t.id = ref::bigint);
+    elsif ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        return (select t.id from chat.threads t where t.uuid = ref::uuid);
+    end if;
+    return null;
+end
 $_$;
 
 COMMENT ON FUNCTION chat.thread(ref text) IS 'The thread of a uuid or integer id; null when there is none or the text is neither.';
@@ -3259,32 +3268,37 @@ $$;
 COMMENT ON FUNCTION chat.threads_of(reader bigint) IS 'The threads of a user, newest activity first, each with its last message, members and unread count.';
 
 CREATE FUNCTION chat.unread(reader bigint) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
-        'unread_count', coalesce(sum(c.unread), 0),
-        'threads', coalesce(jsonb_object_agg(c.thread_uuid, c.unread) filter (where c.unread > 0), '{}'))
-    from (
-        select n.thread_uuid, n.unread
-        from chat.unread_counts n
-        where n.user_id = reader
-        offset 0
-    ) c;
+begin
+    return (
+        select jsonb_build_object(
+            'unread_count', coalesce(sum(c.unread), 0),
+            'threads', coalesce(jsonb_object_agg(c.thread_uuid, c.unread) filter (where c.unread > 0), '{}'))
+        from (
+            select n.thread_uuid, n.unread
+            from chat.unread_counts n
+            where n.user_id = reader
+            offset 0
+        ) c);
+end
 $$;
 
 COMMENT ON FUNCTION chat.unread(reader bigint) IS 'Unread messages of a user: {"unread_count": n, "threads": {uuid: n}}, threads without any left out.';
 
 CREATE FUNCTION chat."user"(ref text) RETURNS bigint
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    select case
-        when ref ~ '^[0-9]{1,18}$' then
-            (select u.id from chat.users u where u.id = ref::bigint)
-        when ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-            (select u.id from chat.users u where u.uuid = ref::uuid)
-    end;
+begin
+    if ref ~ '^[0-9]{1,18}$' then
+        return (select u.id from chat.users u where u.id = ref::bigint);
+    elsif ref ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        return (select u.id from chat.users u where u.uuid = ref::uuid);
+    end if;
+    return null;
+end
 $_$;
 
 COMMENT ON FUNCTION chat."user"(ref text) IS 'The user of a uuid or integer id; null when there is none or the text is neither.';

@@ -209,7 +209,10 @@ async fn connect(dial: &Dial, board: &Board) -> Result<(TcpStream, Frames)> {
         while !step.heard.is_empty() {
             let found = heard.iter().position(|frame| contains(frame, step.heard.as_bytes()));
             if let Some(found) = found {
-                heard.drain(..=found);
+                // What was missed may come before.
+                for frame in heard.drain(..=found) {
+                    board.take(&frame, Instant::now());
+                }
                 break;
             }
             let read = stream.read(&mut bytes).await?;
@@ -259,7 +262,7 @@ fn contains(frame: &[u8], what: &[u8]) -> bool {
 }
 
 /// The number of a message, in whichever shape it comes.
-fn number(frame: &[u8]) -> Option<u64> {
+pub(super) fn number(frame: &[u8]) -> Option<u64> {
     let mut rest = frame;
     while let Some(at) = rest.windows(MARK.len()).position(|part| part == MARK) {
         rest = rest.get(at + MARK.len()..)?;

@@ -4,6 +4,8 @@ mod clients;
 mod http;
 mod peers;
 mod plot;
+mod quiet;
+mod reads;
 mod results;
 mod sockudo;
 mod writers;
@@ -15,7 +17,7 @@ use tokio::time::Instant;
 
 use self::{
     clients::{Board, Clients},
-    peers::{Kind, Peer, Return},
+    peers::{Kind, Peer},
     results::Results,
     writers::Writers,
 };
@@ -40,6 +42,8 @@ const STORM: usize = 2_000;
 /// Who resumes at once, and what each has missed.
 const RESUMING: usize = 5_000;
 const MISSED: u64 = 20;
+/// Turns of each side in which writers write with and without a peer.
+const TURNS: u32 = 2;
 
 /// How much of it.
 #[derive(Debug, Clone, Copy)]
@@ -51,16 +55,26 @@ pub(crate) struct Scale {
     deliveries: usize,
     /// Sockets of the widest rows.
     crowd: usize,
+    /// Tries of each request whose time is taken.
+    tries: usize,
+    /// Whether a round waits until the machine has nothing else to do.
+    patient: bool,
 }
 
 impl Scale {
     pub(crate) fn rounds(self, rounds: usize) -> Self {
         Self { rounds, ..self }
     }
+
+    pub(crate) fn patient(self) -> Self {
+        Self { patient: true, ..self }
+    }
 }
 
-pub(crate) const FULL: Scale = Scale { rounds: 5, paced: 10, deliveries: 300_000, crowd: CROWD };
-pub(crate) const QUICK: Scale = Scale { rounds: 3, paced: 3, deliveries: 100_000, crowd: CROWD };
+pub(crate) const FULL: Scale =
+    Scale { rounds: 5, paced: 10, deliveries: 300_000, crowd: CROWD, tries: 100, patient: false };
+pub(crate) const QUICK: Scale =
+    Scale { rounds: 3, paced: 3, deliveries: 100_000, crowd: CROWD, tries: 30, patient: false };
 
 /// People, topics and tables: for the chat the topics are threads, for the others a column.
 fn settle(postgres: &Postgres) -> Result<()> {
@@ -70,8 +84,30 @@ fn settle(postgres: &Postgres) -> Result<()> {
     Ok(())
 }
 
-/// Runs every row with every peer, and prints and draws what came of it.
+type Part = fn(Scale, &Postgres, Kind, &mut Figures<'_>) -> Result<()>;
+
+/// What is measured while rows are written.
+const PARTS: [(&str, Part); 5] = [
+    ("latency", latencies),
+    ("fanout", fan_out),
+    ("writes", writes),
+    ("storm", storm),
+    ("resume", resume),
+];
+/// What is measured after these, with a million messages in the tables.
+const READS: &str = "reads";
+
+/// Runs every row, or those of some parts, with every peer, or some; prints and draws what came of it.
 pub(crate) fn run(scale: Scale, only: &[&str], plot: Option<&std::path::Path>) -> Result<()> {
+    let is_part = |name: &str| name == READS || PARTS.iter().any(|(part, _)| *part == name);
+    let is_peer = |name: &str| Kind::ALL.iter().any(|kind| kind.name() == name);
+    if let Some(unknown) = only.iter().find(|name| !is_part(name) && !is_peer(name)) {
+        anyhow::bail!("neither a part nor a peer: {unknown}");
+    }
+    let chosen = |name: &str, is: &dyn Fn(&str) -> bool| {
+        only.contains(&name) || !only.iter().any(|name| is(name))
+    };
+    let wanted = |part: &str| chosen(part, &is_part);
     say("starting a private Postgres");
     let postgres = Postgres::start()?;
     crate::bridge::Bridge::migrate(&postgres)?;
@@ -79,7 +115,7 @@ pub(crate) fn run(scale: Scale, only: &[&str], plot: Option<&std::path::Path>) -
     let mut results = Results::new(scale.rounds);
     let kinds: Vec<Kind> = Kind::ALL
         .into_iter()
-        .filter(|kind| only.is_empty() || only.contains(&kind.name()))
+        .filter(|kind| chosen(kind.name(), &is_peer))
         .filter(|kind| match kind.missing() {
             None => true,
             Some(why) => {
@@ -89,18 +125,23 @@ pub(crate) fn run(scale: Scale, only: &[&str], plot: Option<&std::path::Path>) -
             }
         })
         .collect();
-    for round in 0..scale.rounds {
-        for turn in 0..kinds.len() {
-            // The order turns, so that nobody is always first.
-            let Some(kind) = kinds.get((turn + round) % kinds.len()) else { continue };
-            say(&format!("round {} of {}: {}", round + 1, scale.rounds, kind.name()));
-            let mut figures = Figures { kind: *kind, results: &mut results };
-            if let Err(error) = one(scale, &postgres, *kind, &mut figures) {
-                say(&format!("  {} gave up: {error:#}", kind.name()));
-                figures.results.failed(*kind, &format!("{error:#}"));
+    let mut busy = Vec::new();
+    rounds(scale, &kinds, &mut results, &mut busy, |kind, figures| {
+        for (part, measure) in &PARTS {
+            if wanted(part) {
+                figures.attempt(part, |figures| measure(scale, &postgres, kind, figures));
             }
         }
+    });
+    if wanted(READS) {
+        let reader = reads::load(&postgres)?;
+        rounds(scale, &kinds, &mut results, &mut busy, |kind, figures| {
+            figures
+                .attempt(READS, |figures| reads::measure(scale, &postgres, kind, &reader, figures));
+        });
     }
+    results
+        .note(format!("CPU that other programs used just before each round: {}.", busy.join(", ")));
     let text = results.text(&postgres);
     crate::print(&text);
     if let Some(path) = plot {
@@ -123,17 +164,38 @@ impl Figures<'_> {
             self.results.add(row, self.kind, value);
         }
     }
+
+    fn none(&mut self, rows: &[results::Row]) {
+        for row in rows {
+            self.results.none(*row, self.kind);
+        }
+    }
+
+    /// A part that fails leaves the others as they are, and is told of.
+    fn attempt(&mut self, part: &str, measure: impl FnOnce(&mut Self) -> Result<()>) {
+        if let Err(error) = measure(self) {
+            say(&format!("  {} gave up {part}: {error:#}", self.kind.name()));
+            self.results.failed(self.kind, part, &format!("{error:#}"));
+        }
+    }
 }
 
-/// One round with one peer: every row, each on a process of its own where memory or connections count.
-fn one(scale: Scale, postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) -> Result<()> {
-    latencies(scale, postgres, kind, figures)?;
-    fan_out(scale, postgres, kind, figures)?;
-    storm(postgres, kind, figures)?;
-    if let Some(back) = kind.resumes() {
-        resume(postgres, kind, back, figures)?;
+/// Gives every peer its turn, round by round; the order turns, so that nobody is always first.
+fn rounds(
+    scale: Scale,
+    kinds: &[Kind],
+    results: &mut Results,
+    busy: &mut Vec<String>,
+    turn: impl Fn(Kind, &mut Figures<'_>),
+) {
+    for round in 0..scale.rounds {
+        busy.extend(quiet::share(scale.patient).map(|share| format!("{:.0} %", share * 100.0)));
+        for nth in 0..kinds.len() {
+            let Some(kind) = kinds.get((nth + round) % kinds.len()) else { continue };
+            say(&format!("round {} of {}: {}", round + 1, scale.rounds, kind.name()));
+            turn(*kind, &mut Figures { kind: *kind, results });
+        }
     }
-    Ok(())
 }
 
 fn latencies(
@@ -235,8 +297,29 @@ fn fan_out(scale: Scale, postgres: &Postgres, kind: Kind, figures: &mut Figures<
     Ok(())
 }
 
+/// What being heard of costs the writer, beside the same writers with a table that nobody listens to.
+fn writes(scale: Scale, postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) -> Result<()> {
+    let peer = Peer::start(kind, postgres)?;
+    let clients = Clients::open(vec![peer.dial(0, 1)?], 1)?;
+    let (plain, told) = (Writers::plain(postgres), Writers::start(postgres, &peer)?);
+    let topics: Vec<usize> = (1..=SMALL).collect();
+    let time = Duration::from_secs(scale.paced) / 2;
+    let (mut without, mut with) = (0.0, 0.0);
+    warm(&told, &clients.board, 1, 1)?;
+    for writers in [&plain, &told] {
+        writers.flat_out(&topics, time / 3)?;
+    }
+    for _ in 0..TURNS {
+        without += plain.flat_out(&topics, time)?;
+        with += told.flat_out(&topics, time)?;
+    }
+    figures.add(results::WRITES, Some(with / f64::from(TURNS)));
+    figures.add(results::WRITER_COST, Some(with / without));
+    Ok(())
+}
+
 /// Everybody connects at the same moment: until the last one is told that it is in.
-fn storm(postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) -> Result<()> {
+fn storm(_: Scale, postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) -> Result<()> {
     let peer = Peer::start(kind, postgres)?;
     drop(Clients::open((0..50).map(|nth| peer.dial(nth, ALL)).collect::<Result<_>>()?, 8)?);
     let dials = (0..STORM).map(|nth| peer.dial(nth, ALL)).collect::<Result<_>>()?;
@@ -248,7 +331,11 @@ fn storm(postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) -> Result<(
 }
 
 /// Everybody comes back at the same moment and gets what was missed.
-fn resume(postgres: &Postgres, kind: Kind, back: Return, figures: &mut Figures<'_>) -> Result<()> {
+fn resume(_: Scale, postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) -> Result<()> {
+    let Some(back) = kind.resumes() else {
+        figures.none(&[results::RESUME]);
+        return Ok(());
+    };
     let peer = Peer::start(kind, postgres)?;
     let writers = Writers::start(postgres, &peer)?;
     let first = Clients::open(vec![peer.dial(0, ALL)?], 1)?;

@@ -15,7 +15,8 @@ use anyhow::{Context, Result, ensure};
 use tokio::time::Instant;
 
 use super::{
-    clients::{Dial, Step},
+    clients::{Dial, Step, number},
+    http::Http,
     sockudo,
 };
 use crate::{
@@ -138,7 +139,19 @@ impl Kind {
                 let dial = peer.dial(nth, topic)?;
                 Ok(Dial { path: format!("/again?id={topic}"), ..dial })
             }),
-            Self::Watched | Self::ByHand | Self::SocketIo | Self::Sockudo => None,
+            // The time of the last row it had: what was committed later with an earlier time is skipped.
+            Self::ByHand => Some(|peer, nth, topic, since| {
+                let dial = peer.dial(nth, topic)?;
+                Ok(Dial { path: format!("/?topic={topic}&since={since}"), ..dial })
+            }),
+            Self::Sockudo => Some(|peer, nth, topic, place| {
+                let mut dial = peer.dial(nth, topic)?;
+                if let Some(last) = dial.script.last_mut() {
+                    last.say = Some(sockudo::resume(topic, place)?);
+                }
+                Ok(dial)
+            }),
+            Self::Watched | Self::SocketIo => None,
         }
     }
 }
@@ -205,6 +218,11 @@ impl Peer {
         Ok(Dial { address: self.address, path, token, script })
     }
 
+    /// A connection for requests.
+    pub(super) fn http(&self) -> Result<Http> {
+        Http::connect(self.address)
+    }
+
     pub(super) fn publish(&self) -> Option<Publish> {
         let address = self.address;
         match self.kind {
@@ -222,12 +240,17 @@ impl Peer {
 
     /// What a client keeps of a frame to come back by.
     pub(super) fn place(&self, frame: &str) -> Result<String> {
-        if self.kind != Kind::Chat {
+        if self.kind == Kind::Nchan {
             return Ok(String::new());
         }
+        if self.kind == Kind::Sockudo {
+            // Pusher's frames do not say; it counts the messages of a topic from 1, and the writers theirs from 0.
+            return Ok((number(frame.as_bytes()).context("a number")? + 1).to_string());
+        }
         let frame: serde_json::Value = serde_json::from_str(frame)?;
-        let cursor = frame.get("cursor").and_then(serde_json::Value::as_str);
-        Ok(cursor.context("a message has a cursor")?.to_owned())
+        let place = frame.get("cursor").or_else(|| frame.get("created_at"));
+        let place = place.and_then(serde_json::Value::as_str).context("a message has a place")?;
+        Ok(place.replace('+', "%2B"))
     }
 
     /// CPU time of all its processes.

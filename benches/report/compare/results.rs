@@ -1,6 +1,9 @@
 //! What came of each row for each peer, round by round: medians, spreads, ratios to ours, and who is first.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
 
 use super::peers::Kind;
 use crate::{postgres::Postgres, table::median};
@@ -37,11 +40,22 @@ pub(super) const FAN_SMALL: Row = row(13, "1,000 topics × 10 sockets, deliverie
 pub(super) const COST_SMALL: Row =
     row(14, "1,000 topics × 10 sockets, CPU of a delivery", "µs", true);
 pub(super) const MEMORY: Row = row(15, "memory of a connection, 10,000 sockets", "KiB", true);
-pub(super) const STORM: Row = row(16, "2,000 clients connect at once", "s", true);
+pub(super) const WRITES: Row =
+    row(16, "commits a second, 12 writers, 1,000 topics, with what tells the peer", "/s", false);
+pub(super) const WRITER_COST: Row = row(17, "– ÷ plain inserts", "", false);
+pub(super) const STORM: Row = row(18, "2,000 clients connect at once", "s", true);
 pub(super) const RESUME: Row =
-    row(17, "5,000 clients come back at once, 20 messages missed", "s", true);
+    row(19, "5,000 clients come back at once, 20 messages missed", "s", true);
+pub(super) const UNREAD_FEW: Row =
+    row(20, "unread counts, 50 threads of 1 M messages, 100 unread each, p50", "ms", true);
+pub(super) const UNREAD_MANY: Row = row(21, "– 10,100 unread each, p50", "ms", true);
+pub(super) const SYNC: Row =
+    row(22, "offline sync of 5,000 messages, 1 M in the table, p50", "ms", true);
+pub(super) const REST_SEND: Row = row(23, "REST: messages written, 12 connections", "/s", false);
+pub(super) const REST_READ: Row =
+    row(24, "REST: pages of 50 messages read, 12 connections", "/s", false);
 
-pub(super) const ROWS: [Row; 18] = [
+pub(super) const ROWS: [Row; 25] = [
     LATENCY_50,
     TAIL_50,
     LATENCY_500,
@@ -58,8 +72,15 @@ pub(super) const ROWS: [Row; 18] = [
     FAN_SMALL,
     COST_SMALL,
     MEMORY,
+    WRITES,
+    WRITER_COST,
     STORM,
     RESUME,
+    UNREAD_FEW,
+    UNREAD_MANY,
+    SYNC,
+    REST_SEND,
+    REST_READ,
 ];
 
 impl Row {
@@ -73,7 +94,7 @@ impl Row {
             10.0..1_000.0 => format!("{value:.1}"),
             _ => format!("{value:.0}"),
         };
-        let gap = if self.unit.starts_with('/') { "" } else { " " };
+        let gap = if self.unit.is_empty() || self.unit.starts_with('/') { "" } else { " " };
         format!("{number}{gap}{}", self.unit)
     }
 
@@ -91,6 +112,8 @@ impl Row {
 pub(super) struct Results {
     rounds: usize,
     values: HashMap<(Row, Kind), Vec<f64>>,
+    /// What a peer has no such thing for.
+    none: HashSet<(Row, Kind)>,
     notes: Vec<String>,
 }
 
@@ -103,7 +126,7 @@ pub(super) struct Cell {
 
 impl Results {
     pub(super) fn new(rounds: usize) -> Self {
-        Self { rounds, values: HashMap::new(), notes: Vec::new() }
+        Self { rounds, values: HashMap::new(), none: HashSet::new(), notes: Vec::new() }
     }
 
     pub(super) fn add(&mut self, row: Row, kind: Kind, value: f64) {
@@ -114,8 +137,16 @@ impl Results {
         self.notes.push(format!("`{}` is left out: {why}.", kind.name()));
     }
 
-    pub(super) fn failed(&mut self, kind: Kind, why: &str) {
-        self.notes.push(format!("`{}` gave up in one round: {why}.", kind.name()));
+    pub(super) fn failed(&mut self, kind: Kind, part: &str, why: &str) {
+        self.notes.push(format!("`{}` gave up {part} in one round: {why}.", kind.name()));
+    }
+
+    pub(super) fn none(&mut self, row: Row, kind: Kind) {
+        self.none.insert((row, kind));
+    }
+
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     pub(super) fn cell(&self, row: Row, kind: Kind) -> Option<Cell> {
@@ -170,10 +201,15 @@ impl Results {
         let _ = writeln!(text, "| what | {} | first |", names.join(" | "));
         let _ = writeln!(text, "| --- |{} --- |", " --- |".repeat(kinds.len()));
         for row in ROWS {
+            if kinds.iter().all(|kind| self.cell(row, *kind).is_none()) {
+                continue;
+            }
             let cells: Vec<String> = kinds
                 .iter()
                 .map(|kind| {
-                    self.cell(row, *kind).map_or("–".to_owned(), |cell| {
+                    let none = self.none.contains(&(row, *kind));
+                    let absent = if none { "has none" } else { "–" };
+                    self.cell(row, *kind).map_or(absent.to_owned(), |cell| {
                         let (least, most) = (row.shown(cell.least), row.shown(cell.most));
                         let least = least.split(' ').next().unwrap_or_default().to_owned();
                         format!(

@@ -35,6 +35,12 @@ pub(super) fn command(address: SocketAddr) -> Result<Command> {
         ("RATE_LIMITER_ENABLED", "false".to_owned()),
         ("METRICS_ENABLED", "false".to_owned()),
         ("SOCKUDO_OTEL_ENABLED", "false".to_owned()),
+        // Without it nobody comes back to what they missed.
+        ("CONNECTION_RECOVERY_ENABLED", "true".to_owned()),
+        // Each publication claims an id in a cache that throws claims out when there are many: it is answered with 503 then.
+        ("IDEMPOTENCY_ENABLED", "false".to_owned()),
+        // When asked to end it waits for load balancers, else for ten seconds.
+        ("SHUTDOWN_GRACE_PERIOD", "0".to_owned()),
         ("RUST_LOG", "error".to_owned()),
     ]);
     Ok(command)
@@ -47,6 +53,13 @@ pub(super) fn path() -> String {
 pub(super) fn subscribe(topic: usize) -> String {
     json!({ "event": "pusher:subscribe", "data": { "channel": format!("topic-{topic}") } })
         .to_string()
+}
+
+/// Asks for what came after a place.
+pub(super) fn resume(topic: usize, place: &str) -> Result<String> {
+    let place: u64 = place.parse()?;
+    let data = json!({ "channel_positions": { format!("topic-{topic}"): { "serial": place } } });
+    Ok(json!({ "event": "pusher:resume", "data": data }).to_string())
 }
 
 /// Path and body of a publication: <https://pusher.com/docs/channels/library_auth_reference/rest-api/>.

@@ -33,6 +33,8 @@ create table public.posts (
 
 create table public.posts_by_hand (like public.posts including all);
 
+create index on public.posts_by_hand (topic, created_at);
+
 create table public.posts_io (like public.posts including all);
 
 create function public.tell_by_hand()

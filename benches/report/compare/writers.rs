@@ -15,7 +15,7 @@ use tokio_postgres::NoTls;
 
 use super::{
     http::Http,
-    peers::{Peer, Publish},
+    peers::{Kind, Peer, Publish},
 };
 use crate::postgres::Postgres;
 
@@ -39,6 +39,12 @@ impl Writers {
             publish: peer.publish(),
             next: Arc::default(),
         })
+    }
+
+    /// The same writers, with a table that nobody listens to.
+    pub(super) fn plain(postgres: &Postgres) -> Self {
+        let insert = Kind::Nchan.insert();
+        Self { url: postgres.url(), insert, publish: None, next: Arc::default() }
     }
 
     /// Commits at a pace for so many seconds; when each number's commit was acknowledged.
@@ -80,6 +86,24 @@ impl Writers {
             Ok(Vec::<()>::new())
         })?;
         Ok(())
+    }
+
+    /// Commits to the topics in turn, as fast as it goes, for so long; how many a second.
+    pub(super) fn flat_out(&self, topics: &[usize], time: Duration) -> Result<f64> {
+        let written = self.each(|writer, line| {
+            let end = Instant::now() + time;
+            let mut written = Vec::new();
+            for turn in (usize::try_from(writer)?..).step_by(WRITERS as usize) {
+                if Instant::now() > end {
+                    break;
+                }
+                let topic = topics.get(turn % topics.len()).copied().unwrap_or_default();
+                line.write(topic, self.next.fetch_add(1, Ordering::Relaxed))?;
+                written.push(());
+            }
+            Ok(written)
+        })?;
+        Ok(written.len() as f64 / time.as_secs_f64())
     }
 
     /// Runs a piece of work on every writer's own thread and connection.
