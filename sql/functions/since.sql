@@ -4,13 +4,15 @@
 -- transaction was open then is among it, however old its created_at. Older than the log, or where the log has a gap: by
 -- created_at, and the newest of the hour before it once more, for transactions open that long.
 
+-- In PL/pgSQL for its plan to be kept.
 create or replace function chat._is_whole(base pg_snapshot, base_at timestamptz)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select not exists (
+begin
+    return not exists (
             select
             from rowcast.state s
             where pg_snapshot_xmin(base) < s.pruned_below)
@@ -27,6 +29,7 @@ as $$
             where f.relation like 'chat.%'
                 and f.at > base_at - interval '30 seconds'
                 and f.xid is not null);
+end
 $$;
 
 comment on function chat._is_whole(pg_snapshot, timestamptz) is

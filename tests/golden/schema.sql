@@ -573,10 +573,11 @@ $$;
 COMMENT ON FUNCTION chat._edit_message() IS 'Stamps an edit, and keeps a message where it is: its number is its place.';
 
 CREATE FUNCTION chat._is_whole(base pg_snapshot, base_at timestamp with time zone) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select not exists (
+begin
+    return not exists (
             select
             from rowcast.state s
             where pg_snapshot_xmin(base) < s.pruned_below)
@@ -593,6 +594,7 @@ CREATE FUNCTION chat._is_whole(base pg_snapshot, base_at timestamp with time zon
             where f.relation like 'chat.%'
                 and f.at > base_at - interval '30 seconds'
                 and f.xid is not null);
+end
 $$;
 
 COMMENT ON FUNCTION chat._is_whole(base pg_snapshot, base_at timestamp with time zone) IS 'Whether the log has every change of the chat since a position: nothing of that was pruned, and no capture failed.';
