@@ -126,13 +126,15 @@ pub(crate) fn run(scale: Scale, only: &[&str], plot: Option<&std::path::Path>) -
         })
         .collect();
     let mut busy = Vec::new();
-    rounds(scale, &kinds, &mut results, &mut busy, |kind, figures| {
-        for (part, measure) in &PARTS {
-            if wanted(part) {
-                figures.attempt(part, |figures| measure(scale, &postgres, kind, figures));
+    if PARTS.iter().any(|(part, _)| wanted(part)) {
+        rounds(scale, &kinds, &mut results, &mut busy, |kind, figures| {
+            for (part, measure) in &PARTS {
+                if wanted(part) {
+                    figures.attempt(part, |figures| measure(scale, &postgres, kind, figures));
+                }
             }
-        }
-    });
+        });
+    }
     if wanted(READS) {
         let reader = reads::load(&postgres)?;
         rounds(scale, &kinds, &mut results, &mut busy, |kind, figures| {

@@ -172,13 +172,17 @@ impl Results {
                 .filter_map(|kind| Some((kind, self.cell(row, kind)?.middle)))
                 .reduce(|one, other| if row.better(other.1, one.1) { other } else { one })
         };
-        let ratio = |one: f64, other: f64| if row.less { other / one } else { one / other };
+        let ratio = |one: f64, other: f64| {
+            // What came before its commit was acknowledged took no time.
+            let ratio = if row.less { other / one } else { one / other };
+            if ratio.is_finite() { format!("by {ratio:.2} ×") } else { "by far".to_owned() }
+        };
         match (best(true), best(false)) {
             (Some((_, ours)), Some((peer, theirs))) if row.better(theirs, ours) => {
-                format!("{} by {:.2} ×", peer.name(), ratio(theirs, ours))
+                format!("{} {}", peer.name(), ratio(theirs, ours))
             }
             (Some((ours, value)), Some((_, theirs))) => {
-                format!("**{}** by {:.2} ×", ours.name(), ratio(value, theirs))
+                format!("**{}** {}", ours.name(), ratio(value, theirs))
             }
             (Some((ours, _)), None) => format!("**{}**, alone", ours.name()),
             _ => String::new(),
