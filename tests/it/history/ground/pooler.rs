@@ -1,22 +1,20 @@
 //! pgbouncer in transaction mode, which goes away with its test.
 
-use std::{
-    fs,
-    os::unix::process::CommandExt,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use rowcast::config::Secret;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, process::Command, task::JoinSet, time::sleep};
 
 use super::{Postgres, until};
 
-/// The pooler's process.
+/// After this it is started again, should it end: 1.18 gives up by itself now and then ("bad client state") when a call is
+/// cancelled, and whoever operates one has it come back.
+const COMES_BACK: Duration = Duration::from_millis(500);
+
+/// The pooler, kept running.
 pub(crate) struct Pooler {
     port: u16,
-    child: Child,
+    _running: JoinSet<()>,
 }
 
 impl Pooler {
@@ -47,23 +45,23 @@ impl Pooler {
         postgres.own(&file);
         let mut command = Command::new("pgbouncer");
         command.arg("-q").arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(Stdio::null()).process_group(0).uid(uid).gid(gid);
-        let child = command.spawn().expect("pgbouncer; scripts/test installs it");
+        command.stderr(Stdio::null()).process_group(0).uid(uid).gid(gid).kill_on_drop(true);
+        let mut running = JoinSet::new();
+        running.spawn(async move {
+            loop {
+                let mut child = command.spawn().expect("pgbouncer; scripts/test installs it");
+                let _ = child.wait().await;
+                sleep(COMES_BACK).await;
+            }
+        });
         until("a pooler that listens", Duration::from_secs(20), || async {
             TcpStream::connect(("127.0.0.1", port)).await.is_ok()
         })
         .await;
-        Self { port, child }
+        Self { port, _running: running }
     }
 
     pub(super) fn port(&self) -> u16 {
         self.port
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
