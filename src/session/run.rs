@@ -50,7 +50,7 @@ pub trait Dialect: Send {
     }
 
     /// Why the session is over for the dialect, asked after each change: a socket of one thread, say, that the user left.
-    fn over(&self) -> Option<Reason> {
+    fn over(&self, _session: &Session) -> Option<Reason> {
         None
     }
 }
@@ -135,8 +135,12 @@ impl<D: Dialect> Peer for Chatting<D> {
         if reason.is_some() {
             return reason;
         }
-        if afresh && let Some(reason) = self.session.stand_anew().await {
-            return Some(reason);
+        if afresh {
+            // Boxed: an idle client's future need not have room for it.
+            let stood = Box::pin(self.session.stand_anew()).await;
+            if let Some(reason) = stood.or_else(|| self.dialect.over(&self.session)) {
+                return Some(reason);
+            }
         }
         self.dialect.settle(&mut self.session, out).await;
         if caught_up {
@@ -176,7 +180,7 @@ fn pass_on<D: Dialect>(
                 }
                 let change = Change { delivery: &delivery, event, cursor: &cursor };
                 dialect.deliver(session, &change, out);
-                if let Some(reason) = dialect.over() {
+                if let Some(reason) = dialect.over(session) {
                     return Some(reason);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Reason, Services, Session, stop_typing};
+use super::{Reason, Services, Session};
 use crate::{
     auth::token::Credential,
     chat::{self, Event},
@@ -41,12 +41,17 @@ impl Session {
                 return Some(Reason::Internal);
             }
         };
-        let threads: Vec<_> = standing.threads.keys().map(|&id| Topic::thread(id)).collect();
-        self.follower.stand_on(&threads, standing.asked.clone());
-        for left in self.standing.threads.keys().filter(|id| !standing.threads.contains_key(id)) {
-            stop_typing(&self.services.hub, *left, standing.person());
+        let before = std::mem::replace(&mut self.standing, standing);
+        // Where it was all along it holds what it held: a socket of one thread only that.
+        let joined = self.standing.threads.keys().filter(|id| !before.threads.contains_key(id));
+        let joined: Vec<_> = joined.map(|&id| Topic::thread(id)).collect();
+        let left = before.threads.keys().filter(|id| !self.standing.threads.contains_key(id));
+        let left: Vec<_> = left.copied().collect();
+        for &thread in &left {
+            self.no_longer_types(thread);
         }
-        self.standing = standing;
+        let left: Vec<_> = left.into_iter().map(Topic::thread).collect();
+        self.follower.stand_on(&joined, &left, self.standing.asked.clone());
         None
     }
 

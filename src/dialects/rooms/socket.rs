@@ -56,14 +56,13 @@ async fn accept(
         session.follower.release(topic);
     }
     door::upgrade(&services, &ask, on_upgrade, move |transport| {
-        run(session, transport, Room { room, left: false })
+        run(session, transport, Room { room })
     })
 }
 
 /// One socket's room.
 struct Room {
     room: i64,
-    left: bool,
 }
 
 impl Dialect for Room {
@@ -91,7 +90,7 @@ impl Dialect for Room {
         })
     }
 
-    fn deliver(&mut self, session: &Session, change: &Change<'_>, out: &mut Vec<Frame>) {
+    fn deliver(&mut self, _session: &Session, change: &Change<'_>, out: &mut Vec<Frame>) {
         match change.event {
             Some(Event::Sent(message)) if message.thread_id == self.room => {
                 let body = change.delivery.memo("rooms", || codec::message(message));
@@ -100,10 +99,6 @@ impl Dialect for Room {
                     .memo("rooms frame", || Utf8Bytes::from(codec::message_frame(&body)));
                 let at = Some(change.delivery.change.at);
                 out.push(Frame { at, ..Frame::plain(Utf8Bytes::clone(&text)) });
-            }
-            Some(Event::Left(member)) if member.thread_id == self.room => {
-                self.left |= member.user_id == session.standing.user
-                    && !session.standing.threads.contains_key(&self.room);
             }
             _ => {}
         }
@@ -121,13 +116,13 @@ impl Dialect for Room {
     fn resync(&mut self, _session: &Session, out: &mut Vec<Frame>) {
         let error = Error::new(
             Kind::Conflict,
-            "The database was replaced; fetch the room's messages afresh, what comes from here on is complete",
+            "Not all changes can be told; fetch the room's messages afresh, what comes from here on is complete",
         );
         out.push(Frame::plain(codec::error_frame(&error)));
     }
 
-    fn over(&self) -> Option<Reason> {
-        self.left.then_some(Reason::Removed)
+    fn over(&self, session: &Session) -> Option<Reason> {
+        (!session.standing.threads.contains_key(&self.room)).then_some(Reason::Removed)
     }
 }
 

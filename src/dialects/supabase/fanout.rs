@@ -281,8 +281,8 @@ impl Socket {
 
 /// What is said to a client that was too slow.
 const LAGGED: &str = "Too slow: some broadcasts were dropped";
-/// What is said when the database was replaced under us.
-const RESYNC: &str = "The database was replaced; fetch afresh";
+/// What is said when the database was replaced under us, or the log lacks changes.
+const RESYNC: &str = "Not all changes can be told; fetch afresh";
 
 /// The channel at a place.
 fn at<'a>(

@@ -4,14 +4,13 @@ use super::Follower;
 use crate::{cursor::Mark, hub::Wanted, topic::Topic};
 
 impl Follower {
-    /// Holds these threads and no others, as the database said.
-    pub fn stand_on(&mut self, threads: &[Topic], asked: Mark) {
-        let gone = |topic: &&Topic| topic.thread_id().is_some() && !threads.contains(topic);
-        for topic in self.topics.iter().filter(gone).cloned().collect::<Vec<_>>() {
-            self.release(&topic);
+    /// Holds threads that were joined and gives up those that were left, as the database said.
+    pub fn stand_on(&mut self, joined: &[Topic], left: &[Topic], asked: Mark) {
+        for topic in left {
+            self.release(topic);
         }
-        self.mailbox.subscribe(threads);
-        self.topics.extend(threads.iter().cloned());
+        self.mailbox.subscribe(joined);
+        self.topics.extend(joined.iter().cloned());
         self.asked = Some(asked);
     }
 

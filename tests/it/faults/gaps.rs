@@ -67,6 +67,24 @@ async fn who_was_put_out_where_the_log_could_not_say_so_is_out() {
 }
 
 #[tokio::test]
+async fn a_socket_of_one_room_ends_with_its_member_and_stays_one_of_that_room() {
+    let app = App::start().await;
+    let room = async |name: &str| app.socket_at("/ws/chat/1/", &token(name)).await.expect("let in");
+    let (mut linus, mut ada) = (room("linus").await, room("ada").await);
+    app.sql(REFUSES).await;
+    app.sql("delete from chat.members where thread_id = 1 and user_id = 3").await;
+    assert_eq!(linus.closed().await, 4403);
+    ada.until("error").await;
+    app.sql(
+        "insert into chat.messages (thread_id, content) values (2, 'elsewhere');
+         insert into chat.messages (thread_id, content) values (1, 'in the room')",
+    )
+    .await;
+    let next = ada.next().await.to_string();
+    assert!(next.contains("in the room"), "{next}");
+}
+
+#[tokio::test]
 async fn a_capture_that_fails_at_every_write_does_not_make_clients_fetch_at_every_write() {
     let app = App::start().await;
     let mut socket = app.socket("ada", "").await;
