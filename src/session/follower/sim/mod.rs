@@ -3,6 +3,7 @@
 //! Cursor, positions, batches, pages, hub, mailbox and follower are the real ones; only what the database says is a
 //! model (`postgres`). `ROWCAST_SEED` plays one schedule again, `ROWCAST_LONG=1` plays for a minute.
 
+mod asker;
 mod postgres;
 mod verdict;
 mod world;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use self::{
     postgres::Bug,
     verdict::Outcome,
-    world::{TOPICS, World},
+    world::{CLIENTS, TOPICS, World},
 };
 
 /// Steps of a schedule, at most.
@@ -52,7 +53,7 @@ enum Step {
 
 /// A step from two numbers, the frequent kinds more often.
 fn step(kind: u8, a: u8, b: u8) -> Step {
-    let (transaction, topic, client) = (a % 6, b % TOPICS, a % 3);
+    let (transaction, topic, client) = (a % 6, b % TOPICS, a % CLIENTS);
     let limit = 1 + b % 5;
     match kind {
         0..28 => Step::Begin { lazy: b.is_multiple_of(3) },

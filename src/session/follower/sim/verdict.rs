@@ -81,6 +81,7 @@ impl World {
         let held = |uid: &&u32| {
             self.postgres.rows.get(uid).is_some_and(|row| client.topics.contains(&row.topic))
         };
+        had.extend(client.guest.iter().flat_map(|guest| &guest.had));
         let owed = committed.iter().filter(|uid| !before.contains(uid)).filter(held);
         if let Some(lost) = owed.filter(|uid| !had.contains(uid)).min() {
             words.get_or_insert_with(|| format!("client {nth}: {lost} lost"));

@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 
 use super::{
     super::{Follower, Next},
+    asker::Asker,
     postgres::{Bug, Postgres, Row},
     verdict::Outcome,
 };
@@ -22,7 +23,9 @@ use crate::{
 
 /// Small, so that mailboxes overflow.
 const CAPACITY: usize = 3;
-pub(super) const CLIENTS: u8 = 3;
+/// The last of them is a guest.
+pub(super) const CLIENTS: u8 = 4;
+const GUEST: u8 = CLIENTS - 1;
 pub(super) const TOPICS: u8 = 3;
 
 thread_local! {
@@ -34,7 +37,7 @@ thread_local! {
     };
 }
 
-/// A client that resumes by its cursor.
+/// A client that resumes by its cursor; or a guest, who has none, and asks for what there is since the newest that it had.
 pub(super) struct Client {
     pub(super) topics: Vec<u8>,
     pub(super) follower: Option<Follower>,
@@ -42,13 +45,8 @@ pub(super) struct Client {
     /// What it is not owed: it was there before it came in.
     pub(super) before: Option<HashSet<u32>>,
     pub(super) got: Vec<u32>,
-}
-
-/// A client that asks for what there is since a time.
-#[derive(Default)]
-struct Asker {
-    last: Option<i64>,
-    had: HashSet<u32>,
+    /// What a guest has of answers and from its socket, and the time of the newest.
+    pub(super) guest: Option<Asker>,
 }
 
 pub(super) struct World {
@@ -59,7 +57,7 @@ pub(super) struct World {
     /// What the feed's place is past.
     passed: HashSet<u32>,
     pub(super) clients: Vec<Client>,
-    asker: Asker,
+    pub(super) asker: Asker,
     pub(super) outcome: Outcome,
     /// What went wrong, in words.
     pub(super) wrong: Option<String>,
@@ -73,6 +71,7 @@ impl World {
             cursor: None,
             before: None,
             got: Vec::new(),
+            guest: (nth == GUEST).then(Asker::default),
         });
         let mut world = Self {
             postgres: Postgres::new(bug),
@@ -99,14 +98,14 @@ impl World {
     /// The database is another one: connections are lost, and who asks by time asks the tables.
     pub(super) fn restored(&mut self) {
         self.feed = None;
-        self.asker.last = None;
+        self.forget_times();
     }
 
     /// The clock is set. A time from before it was set back stands for nothing: whoever has one asks from the tables.
     pub(super) fn step_clock(&mut self, by: i64) {
         self.postgres.step_clock(by);
         if by < 0 {
-            self.asker.last = None;
+            self.forget_times();
         }
     }
 
@@ -183,7 +182,12 @@ impl World {
         let Some(mut follower) = Follower::open(&self.hub, pool, CAPACITY, &[]) else { return };
         let topics: Vec<Topic> = client.topics.iter().map(|topic| name(*topic)).collect();
         follower.come_in(&topics, asked);
-        let resumed = match client.cursor.as_deref().map(|cursor| follower.resume(cursor)) {
+        let resumed = match client
+            .cursor
+            .as_deref()
+            .filter(|_| client.guest.is_none())
+            .map(|cursor| follower.resume(cursor))
+        {
             Some(Err(error)) => return self.wrong(|| format!("a cursor was refused: {error}")),
             Some(Ok(Some(()))) => true,
             Some(Ok(None)) => {
@@ -192,13 +196,16 @@ impl World {
             }
             None => false,
         };
-        if !resumed {
+        if client.guest.is_some() {
+            client.before.get_or_insert_default();
+        } else if !resumed {
             // It begins where the database stood when it was asked, or where the hub is further.
             client.before = Some(&self.passed | &self.postgres.committed);
             client.got.clear();
             client.cursor = Some(follower.cursor());
         }
         client.follower = Some(follower);
+        self.catch_up(nth);
     }
 
     /// A client goes away without a word.
@@ -243,6 +250,9 @@ impl World {
         match next {
             Next::Change(delivery, cursor) => {
                 client.got.push(uid(&delivery.change));
+                if let Some(guest) = &mut client.guest {
+                    guest.hear(uid(&delivery.change), delivery.change.at);
+                }
                 client.cursor = Some(cursor.as_str().to_owned());
                 self.outcome.delivered += 1;
             }
@@ -251,6 +261,7 @@ impl World {
                 client.before = Some(self.passed.clone());
                 client.cursor = Some(follower.cursor());
                 self.outcome.resyncs += 1;
+                self.afresh(nth);
             }
             Next::Lagged => self.outcome.overflows += 1,
             Next::Heed(_) | Next::Signal(_) => {}
@@ -258,7 +269,7 @@ impl World {
     }
 
     /// `feed::replay`, on the model.
-    fn page(
+    pub(super) fn page(
         &mut self,
         position: &Position,
         topics: Option<&[u8]>,
@@ -289,40 +300,6 @@ impl World {
         }
         batches.page(deliveries, limit, false)
     }
-
-    /// Asks for what there is since the time of the last answer, page by page to the end.
-    pub(super) fn ask(&mut self, limit: usize) {
-        self.outcome.questions += 1;
-        let asked = self.postgres.clock();
-        // Nothing to start from, or older than the log: it is read from the tables.
-        let tables = self.postgres.committed.clone();
-        let Some(mark) = self.asker.last.and_then(|last| self.postgres.checkpoint_at(last)) else {
-            self.asker = Asker { last: Some(asked), had: tables };
-            return;
-        };
-        let mut position = Position::at(mark);
-        for _ in 0..1_000 {
-            match self.page(&position, None, limit) {
-                Ok(page) => {
-                    let got = page.deliveries.iter().map(|delivery| uid(&delivery.change));
-                    self.asker.had.extend(got);
-                    position = page.position;
-                    if !page.more {
-                        break;
-                    }
-                }
-                Err(_) => {
-                    self.asker.had.extend(&tables);
-                    break;
-                }
-            }
-        }
-        self.asker.last = Some(asked);
-        if let Some(skipped) = tables.difference(&self.asker.had).min() {
-            let skipped = *skipped;
-            self.wrong(|| format!("who asked by time never got {skipped}"));
-        }
-    }
 }
 
 fn name(topic: u8) -> Topic {
@@ -345,6 +322,6 @@ fn change(row: Row) -> Change {
 }
 
 /// The row that a change is, which its relation's name tells here.
-fn uid(change: &Change) -> u32 {
+pub(super) fn uid(change: &Change) -> u32 {
     change.relation.parse().expect("a uid")
 }
