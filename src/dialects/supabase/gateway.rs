@@ -3,6 +3,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error as _,
     io,
     task::{Context, Poll},
     time::Duration,
@@ -13,16 +14,16 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either as Which, FutureExt, MapOk, TryFutureExt};
 use http_body_util::{BodyExt, Either, combinators::MapErr};
 use hyper::body::Incoming;
+use tokio::time::sleep;
 use tower::Service;
 
+use super::paced::{Late, Paced, SILENT};
 use crate::error::{Chain, Error, Result};
 
 /// What the project serves.
 const SERVED: [&str; 5] = ["/auth/v1", "/rest/v1", "/storage/v1", "/functions/v1", "/graphql/v1"];
-/// The project must accept a connection within this…
+/// The project must accept a connection within this; how long what is sent and answered may take, `paced` says.
 const CONNECT: Duration = Duration::from_secs(10);
-/// …and go on sending within this.
-const SILENT: Duration = Duration::from_secs(150);
 /// What concerns one connection only (RFC 9110 §7.6.1), and what is decided here.
 const NOT_PASSED_ON: [HeaderName; 9] = [
     header::CONNECTION,
@@ -74,7 +75,6 @@ impl Upstream {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
-            .read_timeout(SILENT)
             .no_proxy()
             .build()
             .map_err(Error::internal)?;
@@ -87,14 +87,24 @@ impl Upstream {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut headers = parts.headers;
         strip(&mut headers);
+        let (body, over) = Paced::sent(body);
         let asked = self
             .client
             .request(parts.method, format!("{}{path}", self.url))
             .headers(headers)
             .body(reqwest::Body::wrap(body));
-        match asked.send().await {
+        let silence = async {
+            let _ = over.await;
+            sleep(SILENT).await;
+        };
+        let answer = tokio::select! {
+            answer = asked.send() => answer.map_err(Some),
+            () = silence => Err(None),
+        };
+        match answer {
             Ok(answer) => {
-                let mut response: Response<reqwest::Body> = answer.into();
+                let response: Response<reqwest::Body> = answer.into();
+                let mut response = response.map(|body| reqwest::Body::wrap(Paced::answered(body)));
                 strip(response.headers_mut());
                 let headers = response.headers_mut();
                 // Which page may read the answer is decided here.
@@ -106,13 +116,7 @@ impl Upstream {
                 response
             }
             Err(error) => {
-                let error = error.without_url();
-                tracing::warn!(error = %Chain(&error), "the project does not answer");
-                let (status, message) = if error.is_timeout() {
-                    (StatusCode::GATEWAY_TIMEOUT, "The project did not answer in time")
-                } else {
-                    (StatusCode::BAD_GATEWAY, "The project is not reachable")
-                };
+                let (status, message) = refusal(error);
                 let body = format!(r#"{{"message":"{message}"}}"#);
                 let mut response = Response::new(reqwest::Body::from(body));
                 *response.status_mut() = status;
@@ -121,6 +125,28 @@ impl Upstream {
                 response
             }
         }
+    }
+}
+
+/// What a client is told when there is no answer: because the project did not give one in time, or why it is not there.
+fn refusal(error: Option<reqwest::Error>) -> (StatusCode, &'static str) {
+    let late = (StatusCode::GATEWAY_TIMEOUT, "The project did not answer in time");
+    let Some(error) = error.map(reqwest::Error::without_url) else {
+        tracing::warn!("the project does not answer");
+        return late;
+    };
+    let mut cause = error.source();
+    while let Some(deeper) = cause.filter(|cause| !cause.is::<Late>()) {
+        cause = deeper.source();
+    }
+    if cause.is_some() {
+        return (StatusCode::REQUEST_TIMEOUT, "The request's body did not come in time");
+    }
+    tracing::warn!(error = %Chain(&error), "the project does not answer");
+    if error.is_timeout() {
+        late
+    } else {
+        (StatusCode::BAD_GATEWAY, "The project is not reachable")
     }
 }
 

@@ -10,6 +10,7 @@ mod gateway;
 mod http;
 mod join;
 mod joining;
+mod paced;
 mod persist;
 mod presence;
 mod private;

@@ -2,10 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{
-    postgres::Bug,
-    world::{CLIENTS, World, uid},
-};
+use super::world::{CLIENTS, World, uid};
 use crate::cursor::Position;
 
 /// What somebody has who asks by time, and the time of the next question.
