@@ -4,7 +4,6 @@
 -- for any other time, what the newest checkpoint at or before that time sees. Within a thread numbers are in commit
 -- order, so what comes after that number is exactly what is lacking, however long a transaction stayed open.
 
--- In PL/pgSQL, as what is called for each request: its plan is kept, see chat."user"().
 create or replace function chat._rooms_user(member chat.users)
 returns jsonb
 language plpgsql
@@ -23,11 +22,13 @@ $$;
 comment on function chat._rooms_user(chat.users) is
     'A user as this dialect shows one.';
 
+-- By a generic plan, as rooms_poll(): all goes by keys, and planning for each list of numbers took longer than reading.
 create or replace function chat._rooms_messages(reader bigint, room bigint, seqs bigint[])
 returns json
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     return (
@@ -42,7 +43,7 @@ begin
             from chat.messages m
             left join lateral (
                 -- `offset 0`: made once for each sender (memoized)
-                select chat._rooms_user(x) as sender
+                select chat._rooms_user(x)::json as sender
                 from chat.users x
                 where x.id = m.sender_id
                 offset 0
@@ -122,11 +123,13 @@ $$;
 comment on function chat.rooms_list(bigint, bigint, bigint[], bigint[]) is
     'The rooms of a user, or one of them, newest activity first; who types, the latest first, is given.';
 
+-- Its caller has another plan_cache_mode; here how much a time brings decides.
 create or replace function chat._rooms_seq_at(reader bigint, room bigint, since timestamptz)
 returns bigint
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = auto
 as $$
 declare
     known bigint;
@@ -224,6 +227,7 @@ returns json
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     beyond bigint := after_seq;

@@ -621,6 +621,7 @@ COMMENT ON FUNCTION chat._longpoll_given(sessions text[], readers bigint[], stat
 CREATE FUNCTION chat._longpoll_messages(reader bigint, thread bigint, seqs bigint[]) RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     return (
@@ -1080,6 +1081,7 @@ COMMENT ON FUNCTION chat._rooms_mark(reader bigint, room bigint, reached bigint)
 CREATE FUNCTION chat._rooms_messages(reader bigint, room bigint, seqs bigint[]) RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     return (
@@ -1094,7 +1096,7 @@ begin
             from chat.messages m
             left join lateral (
                 -- `offset 0`: made once for each sender (memoized)
-                select chat._rooms_user(x) as sender
+                select chat._rooms_user(x)::json as sender
                 from chat.users x
                 where x.id = m.sender_id
                 offset 0
@@ -1118,6 +1120,7 @@ COMMENT ON FUNCTION chat._rooms_messages(reader bigint, room bigint, seqs bigint
 CREATE FUNCTION chat._rooms_seq_at(reader bigint, room bigint, since timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'auto'
     AS $$
 declare
     known bigint;
@@ -2849,6 +2852,7 @@ COMMENT ON FUNCTION chat.rooms_marks(readers bigint[], rooms bigint[], reached b
 CREATE FUNCTION chat.rooms_poll(reader bigint, room bigint, since timestamp with time zone, after_seq bigint, max integer) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     beyond bigint := after_seq;
