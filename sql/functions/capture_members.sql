@@ -84,39 +84,42 @@ create or replace function chat._member_record(
     read_seq bigint,
     delivered_seq bigint)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object(
-        'thread_id', thread,
-        'thread_uuid', (select t.uuid from chat.threads t where t.id = thread),
-        'user_id', member,
-        'user_uuid', (select u.uuid from chat.users u where u.id = member),
-        'last_read_seq', read_seq,
-        'last_read_message_id', r.id,
-        'last_read_message_uuid', r.uuid,
-        'last_delivered_seq', delivered_seq,
-        'last_delivered_message_id', d.id,
-        'last_delivered_message_uuid', d.uuid,
-        'at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-    from (values (1)) one
-    left join lateral (
-        select m.id, m.uuid
-        from chat.messages m
-        where m.thread_id = thread
-            and m.seq <= read_seq
-        order by m.seq desc
-        limit 1
-    ) r on true
-    left join lateral (
-        select m.id, m.uuid
-        from chat.messages m
-        where m.thread_id = thread
-            and m.seq <= delivered_seq
-        order by m.seq desc
-        limit 1
-    ) d on true;
+begin
+    return (
+        select jsonb_build_object(
+            'thread_id', thread,
+            'thread_uuid', (select t.uuid from chat.threads t where t.id = thread),
+            'user_id', member,
+            'user_uuid', (select u.uuid from chat.users u where u.id = member),
+            'last_read_seq', read_seq,
+            'last_read_message_id', r.id,
+            'last_read_message_uuid', r.uuid,
+            'last_delivered_seq', delivered_seq,
+            'last_delivered_message_id', d.id,
+            'last_delivered_message_uuid', d.uuid,
+            'at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+        from (values (1)) one
+        left join lateral (
+            select m.id, m.uuid
+            from chat.messages m
+            where m.thread_id = thread
+                and m.seq <= read_seq
+            order by m.seq desc
+            limit 1
+        ) r on true
+        left join lateral (
+            select m.id, m.uuid
+            from chat.messages m
+            where m.thread_id = thread
+                and m.seq <= delivered_seq
+            order by m.seq desc
+            limit 1
+        ) d on true);
+end
 $$;
 
 comment on function chat._member_record(bigint, bigint, bigint, bigint) is

@@ -48,21 +48,24 @@ comment on function chat._capture_users() is
 
 create or replace function chat._user_record(member chat.users)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object(
-        'id', member.id,
-        'uuid', member.uuid,
-        'active', member.active,
-        'feed', member.feed,
-        'status', member.status,
-        'last_seen_at', to_char(member.last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'tokens_valid_after',
-            to_char(member.tokens_valid_after at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'role', member.role,
-        'full_name', member.full_name);
+begin
+    return (
+        select jsonb_build_object(
+            'id', member.id,
+            'uuid', member.uuid,
+            'active', member.active,
+            'feed', member.feed,
+            'status', member.status,
+            'last_seen_at', to_char(member.last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'tokens_valid_after',
+                to_char(member.tokens_valid_after at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'role', member.role,
+            'full_name', member.full_name));
+end
 $$;
 
 comment on function chat._user_record(chat.users) is

@@ -6,23 +6,26 @@
 
 create or replace function chat._seq_of(thread bigint, message bigint)
 returns bigint
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce(
-        (select m.seq from chat.messages m where m.id = message and m.thread_id = thread),
-        -- its row is gone: the log remembers
-        (select (c.old_record ->> 'seq')::bigint
-            from rowcast.changes c
-            where c.topic = 'thread:' || thread
-                and c.relation = 'chat.messages'
-                and c.op = 'DELETE'
-                and c.key = jsonb_build_object('id', message)
-            limit 1),
-        -- never known here: before the first one with a higher id
-        (select min(m.seq) - 1 from chat.messages m where m.thread_id = thread and m.id > message),
-        (select t.last_seq from chat.threads t where t.id = thread));
+begin
+    return (
+        select coalesce(
+            (select m.seq from chat.messages m where m.id = message and m.thread_id = thread),
+            -- its row is gone: the log remembers
+            (select (c.old_record ->> 'seq')::bigint
+                from rowcast.changes c
+                where c.topic = 'thread:' || thread
+                    and c.relation = 'chat.messages'
+                    and c.op = 'DELETE'
+                    and c.key = jsonb_build_object('id', message)
+                limit 1),
+            -- never known here: before the first one with a higher id
+            (select min(m.seq) - 1 from chat.messages m where m.thread_id = thread and m.id > message),
+            (select t.last_seq from chat.threads t where t.id = thread)));
+end
 $$;
 
 comment on function chat._seq_of(bigint, bigint) is
@@ -30,75 +33,84 @@ comment on function chat._seq_of(bigint, bigint) is
 
 create or replace function chat._longpoll_thread_name(thread bigint, reader bigint)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce(
-        nullif(t.name, ''),
-        (select string_agg(o.full_name, ', ' order by o.id)
-            from (
-                select u.id, u.full_name
-                from chat.members m
-                join chat.users u on u.id = m.user_id
-                where m.thread_id = t.id
-                    and m.user_id <> reader
-                order by u.id
-                limit 5
-            ) o),
-        'Thread ' || t.id)
-    from chat.threads t
-    where t.id = thread;
+begin
+    return (
+        select coalesce(
+            nullif(t.name, ''),
+            (select string_agg(o.full_name, ', ' order by o.id)
+                from (
+                    select u.id, u.full_name
+                    from chat.members m
+                    join chat.users u on u.id = m.user_id
+                    where m.thread_id = t.id
+                        and m.user_id <> reader
+                    order by u.id
+                    limit 5
+                ) o),
+            'Thread ' || t.id)
+        from chat.threads t
+        where t.id = thread);
+end
 $$;
 
 comment on function chat._longpoll_thread_name(bigint, bigint) is
     'A thread''s name as a member sees it: its own, else the others'' names.';
 
+-- By a generic plan: all goes by keys, and planning for each list of numbers took longer than reading them.
 create or replace function chat._longpoll_messages(reader bigint, thread bigint, seqs bigint[])
-returns jsonb
-language sql
+returns json
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
-    select coalesce(
-        jsonb_agg(
-            jsonb_build_object(
-                'id', m.id,
-                'author_id', m.sender_id,
-                'author_name', coalesce(u.full_name, 'System'),
-                'body', m.content,
-                'message_type', m.message_type,
-                'is_read', m.seq <= case when m.sender_id = reader then r.others else r.own end,
-                'created_date', to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
-                'attachments', m.attachments)
-            order by m.seq),
-        '[]')
-    from chat.messages m
-    left join chat.users u on u.id = m.sender_id
-    cross join (
-        select
-            coalesce(max(o.last_read_seq) filter (where o.user_id = reader), 0) as own,
-            coalesce(min(o.last_read_seq) filter (where o.user_id <> reader), 9223372036854775807) as others
-        from chat.members o
-        where o.thread_id = thread
-    ) r
-    where m.thread_id = thread
-        and m.seq = any (seqs);
+begin
+    return (
+        select coalesce(json_agg(l), '[]')
+        from (
+            select m.id,
+                m.sender_id as author_id,
+                coalesce(u.full_name, 'System') as author_name,
+                m.content as body,
+                m.message_type,
+                m.seq <= case when m.sender_id = reader then r.others else r.own end as is_read,
+                to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as created_date,
+                m.attachments
+            from chat.messages m
+            left join chat.users u on u.id = m.sender_id
+            cross join (
+                select
+                    coalesce(max(o.last_read_seq) filter (where o.user_id = reader), 0) as own,
+                    coalesce(min(o.last_read_seq) filter (where o.user_id <> reader), 9223372036854775807) as others
+                from chat.members o
+                where o.thread_id = thread
+            ) r
+            where m.thread_id = thread
+                and m.seq = any (seqs)
+            order by m.seq
+        ) l);
+end
 $$;
 
 comment on function chat._longpoll_messages(bigint, bigint, bigint[]) is
     'Messages of a thread by their numbers, as a member sees them.';
 
+-- By a generic plan: all that is asked goes by keys, and planning each page anew took a third of it.
 create or replace function chat.longpoll_messages(
     reader bigint,
     thread bigint,
     last_message bigint,
     after_seq bigint,
     max int)
-returns jsonb
+returns json
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     beyond bigint := after_seq;
@@ -121,10 +133,10 @@ begin
         order by m.seq
         limit max + 1);
 
-    return jsonb_build_object(
+    return json_build_object(
         'seq', beyond,
         'count', least(cardinality(seqs), max),
-        'answer', jsonb_build_object(
+        'answer', json_build_object(
             'has_new', cardinality(seqs) > 0,
             'count', least(cardinality(seqs), max),
             'messages', chat._longpoll_messages(reader, thread, seqs[1:max]),
@@ -166,41 +178,44 @@ comment on function chat.longpoll_send(bigint, bigint, text) is
 
 create or replace function chat.longpoll_threads(reader bigint)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object(
-        'threads',
-        coalesce(jsonb_agg(
-            jsonb_build_object(
-                'thread_id', t.id,
-                'thread_name', chat._longpoll_thread_name(t.id, reader),
-                'thread_type', t.kind,
-                'unread_count', n.unread,
-                'last_message_id', l.id,
-                'last_message', l.content,
-                'last_message_date', to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
-                'partners', p.partners)
-            order by t.updated_at desc, t.id desc), '[]'))
-    from chat.members m
-    join chat.threads t on t.id = m.thread_id
-    join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
-    left join lateral (
-        select x.id, x.content, x.created_at
-        from chat.messages x
-        where x.thread_id = t.id
-            and x.deleted_at is null
-        order by x.seq desc
-        limit 1
-    ) l on true
-    cross join lateral (
-        select jsonb_agg(jsonb_build_object('partner_id', u.id, 'name', u.full_name) order by u.id) as partners
-        from chat.members o
-        join chat.users u on u.id = o.user_id
-        where o.thread_id = t.id
-    ) p
-    where m.user_id = reader;
+begin
+    return (
+        select jsonb_build_object(
+            'threads',
+            coalesce(jsonb_agg(
+                jsonb_build_object(
+                    'thread_id', t.id,
+                    'thread_name', chat._longpoll_thread_name(t.id, reader),
+                    'thread_type', t.kind,
+                    'unread_count', n.unread,
+                    'last_message_id', l.id,
+                    'last_message', l.content,
+                    'last_message_date', to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+                    'partners', p.partners)
+                order by t.updated_at desc, t.id desc), '[]'))
+        from chat.members m
+        join chat.threads t on t.id = m.thread_id
+        join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
+        left join lateral (
+            select x.id, x.content, x.created_at
+            from chat.messages x
+            where x.thread_id = t.id
+                and x.deleted_at is null
+            order by x.seq desc
+            limit 1
+        ) l on true
+        cross join lateral (
+            select jsonb_agg(jsonb_build_object('partner_id', u.id, 'name', u.full_name) order by u.id) as partners
+            from chat.members o
+            join chat.users u on u.id = o.user_id
+            where o.thread_id = t.id
+        ) p
+        where m.user_id = reader);
+end
 $$;
 
 comment on function chat.longpoll_threads(bigint) is
@@ -208,19 +223,22 @@ comment on function chat.longpoll_threads(bigint) is
 
 create or replace function chat.longpoll_count(reader bigint)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object(
-        'total_count', coalesce(sum(n.unread), 0),
-        'by_type', jsonb_build_object(
-            'chat', coalesce(sum(n.unread) filter (where t.kind = 'chat'), 0),
-            'group', coalesce(sum(n.unread) filter (where t.kind = 'group'), 0),
-            'sms', coalesce(sum(n.unread) filter (where t.kind = 'sms'), 0)))
-    from chat.unread_counts n
-    join chat.threads t on t.id = n.thread_id
-    where n.user_id = reader;
+begin
+    return (
+        select jsonb_build_object(
+            'total_count', coalesce(sum(n.unread), 0),
+            'by_type', jsonb_build_object(
+                'chat', coalesce(sum(n.unread) filter (where t.kind = 'chat'), 0),
+                'group', coalesce(sum(n.unread) filter (where t.kind = 'group'), 0),
+                'sms', coalesce(sum(n.unread) filter (where t.kind = 'sms'), 0)))
+        from chat.unread_counts n
+        join chat.threads t on t.id = n.thread_id
+        where n.user_id = reader);
+end
 $$;
 
 comment on function chat.longpoll_count(bigint) is
@@ -288,43 +306,46 @@ create or replace function chat.longpoll_presence(
     shown text[],
     idle double precision[])
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object(
-        'presence',
-        coalesce(jsonb_agg(
-            jsonb_build_object(
-                'partner_id', u.id,
-                'name', u.full_name,
-                'status', s.status,
-                'last_seen', to_char(
-                    case
-                        when s.status = 'offline' then u.last_seen_at
-                        else now() - make_interval(secs => a.idle)
-                    end at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
-            order by p.nth), '[]'))
-    from (
-        select q.id, min(q.nth) as nth
-        from unnest(partners) with ordinality q (id, nth)
-        group by q.id
-    ) p
-    join chat.users u on u.id = p.id
-    left join unnest(here, shown, idle) a (id, shown, idle) on a.id = u.id
-    cross join lateral (
-        select case
-            when a.id is null or not u.active then 'offline'
-            else coalesce(a.shown, u.status, 'online')
-        end as status
-    ) s
-    where u.id = reader
-        or exists (
-            select
-            from chat.members mine
-            join chat.members theirs on theirs.thread_id = mine.thread_id
-            where mine.user_id = reader
-                and theirs.user_id = u.id);
+begin
+    return (
+        select jsonb_build_object(
+            'presence',
+            coalesce(jsonb_agg(
+                jsonb_build_object(
+                    'partner_id', u.id,
+                    'name', u.full_name,
+                    'status', s.status,
+                    'last_seen', to_char(
+                        case
+                            when s.status = 'offline' then u.last_seen_at
+                            else now() - make_interval(secs => a.idle)
+                        end at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
+                order by p.nth), '[]'))
+        from (
+            select q.id, min(q.nth) as nth
+            from unnest(partners) with ordinality q (id, nth)
+            group by q.id
+        ) p
+        join chat.users u on u.id = p.id
+        left join unnest(here, shown, idle) a (id, shown, idle) on a.id = u.id
+        cross join lateral (
+            select case
+                when a.id is null or not u.active then 'offline'
+                else coalesce(a.shown, u.status, 'online')
+            end as status
+        ) s
+        where u.id = reader
+            or exists (
+                select
+                from chat.members mine
+                join chat.members theirs on theirs.thread_id = mine.thread_id
+                where mine.user_id = reader
+                    and theirs.user_id = u.id));
+end
 $$;
 
 comment on function chat.longpoll_presence(bigint, bigint[], bigint[], text[], double precision[]) is

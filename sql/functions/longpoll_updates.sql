@@ -6,16 +6,19 @@
 
 create or replace function chat._longpoll_state(reader bigint)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce(
-        jsonb_object_agg(n.thread_id, jsonb_build_array(n.unread, t.last_seq)) filter (where n.unread > 0),
-        '{}')
-    from chat.unread_counts n
-    join chat.threads t on t.id = n.thread_id
-    where n.user_id = reader;
+begin
+    return (
+        select coalesce(
+            jsonb_object_agg(n.thread_id, jsonb_build_array(n.unread, t.last_seq)) filter (where n.unread > 0),
+            '{}')
+        from chat.unread_counts n
+        join chat.threads t on t.id = n.thread_id
+        where n.user_id = reader);
+end
 $$;
 
 comment on function chat._longpoll_state(bigint) is
@@ -23,12 +26,15 @@ comment on function chat._longpoll_state(bigint) is
 
 create or replace function chat._longpoll_unread(state jsonb)
 returns bigint
-language sql
+language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce(sum((e.value ->> 0)::bigint), 0)::bigint
-    from jsonb_each(state) e;
+begin
+    return (
+        select coalesce(sum((e.value ->> 0)::bigint), 0)::bigint
+        from jsonb_each(state) e);
+end
 $$;
 
 comment on function chat._longpoll_unread(jsonb) is
@@ -40,36 +46,39 @@ create or replace function chat._longpoll_update(
     state jsonb,
     last_check timestamptz)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object(
-        'has_updates', true,
-        'unread_count', chat._longpoll_unread(state),
-        'last_check', to_char(last_check at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'threads_with_updates', coalesce(
-            jsonb_agg(
-                jsonb_build_object(
-                    'thread_id', t.id,
-                    'thread_name', chat._longpoll_thread_name(t.id, reader),
-                    'unread_count', coalesce((state -> t.id::text ->> 0)::bigint, 0),
-                    'last_message', l.content,
-                    'last_message_date', to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
-                order by l.created_at desc nulls last, t.id desc),
-            '[]'))
-    from chat.threads t
-    left join lateral (
-        select x.content, x.created_at
-        from chat.messages x
-        where x.thread_id = t.id
-            and x.deleted_at is null
-            -- who has left gets the zero, not the words
-            and chat.member_of(reader, t.id)
-        order by x.seq desc
-        limit 1
-    ) l on true
-    where t.id = any (threads);
+begin
+    return (
+        select jsonb_build_object(
+            'has_updates', true,
+            'unread_count', chat._longpoll_unread(state),
+            'last_check', to_char(last_check at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'threads_with_updates', coalesce(
+                jsonb_agg(
+                    jsonb_build_object(
+                        'thread_id', t.id,
+                        'thread_name', chat._longpoll_thread_name(t.id, reader),
+                        'unread_count', coalesce((state -> t.id::text ->> 0)::bigint, 0),
+                        'last_message', l.content,
+                        'last_message_date', to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
+                    order by l.created_at desc nulls last, t.id desc),
+                '[]'))
+        from chat.threads t
+        left join lateral (
+            select x.content, x.created_at
+            from chat.messages x
+            where x.thread_id = t.id
+                and x.deleted_at is null
+                -- who has left gets the zero, not the words
+                and chat.member_of(reader, t.id)
+            order by x.seq desc
+            limit 1
+        ) l on true
+        where t.id = any (threads));
+end
 $$;
 
 comment on function chat._longpoll_update(bigint, bigint[], jsonb, timestamptz) is
@@ -187,10 +196,11 @@ create or replace function chat._longpoll_given(
     states jsonb[],
     checked timestamptz)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $$
+begin
     -- in one order everywhere: two nodes at it at once must not wait for each other
     insert into chat.poll_states as s (session, user_id, state, last_check)
     select distinct on (g.session) g.session, g.reader, g.state, checked
@@ -200,6 +210,7 @@ as $$
     set user_id = excluded.user_id,
         state = excluded.state,
         last_check = excluded.last_check;
+end
 $$;
 
 comment on function chat._longpoll_given(text[], bigint[], jsonb[], timestamptz) is

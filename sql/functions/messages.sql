@@ -181,15 +181,18 @@ comment on function chat.message(text) is
 
 create or replace function chat.message_of(thread bigint, ref text)
 returns bigint
-language sql
+language plpgsql
 stable
 strict
 set search_path = pg_catalog, pg_temp
 as $$
-    select m.id
-    from chat.messages m
-    where m.id = chat.message(ref)
-        and m.thread_id = thread;
+begin
+    return (
+        select m.id
+        from chat.messages m
+        where m.id = chat.message(ref)
+            and m.thread_id = thread);
+end
 $$;
 
 comment on function chat.message_of(bigint, text) is
@@ -262,16 +265,16 @@ create or replace function chat.history_page(
     before bigint,
     after bigint,
     max int)
-returns jsonb
+returns json
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
     page int := least(greatest(coalesce(max, 50), 1), 5000);
-    upper_seq bigint;
-    lower_seq bigint;
-    found_seqs bigint[];
+    lower_seq bigint := 0;
+    upper_seq bigint := 9223372036854775807;
+    beyond bigint;
 begin
     if not chat.member_of(reader, thread) then
         raise exception 'Not a participant' using errcode = 'RC403';
@@ -290,35 +293,42 @@ begin
         end if;
     end if;
 
-    -- one more than asked for, to know whether there is more; towards the newest after `after`, else away from it
-    if lower_seq is not null and upper_seq is null then
-        found_seqs := array(
-            select m.seq
-            from chat.messages m
-            where m.thread_id = thread
-                and m.seq > lower_seq
-                and m.deleted_at is null
-            order by m.seq
-            limit page + 1);
+    -- the first one beyond the page tells of more, and bounds it; towards the newest after `after`, else away from it
+    if after is not null and before is null then
+        select m.seq
+        into beyond
+        from chat.messages m
+        where m.thread_id = thread
+            and m.seq > lower_seq
+            and m.deleted_at is null
+        order by m.seq
+        offset page
+        limit 1;
+        upper_seq := coalesce(beyond, upper_seq);
     else
-        found_seqs := array(
-            select m.seq
-            from chat.messages m
-            where m.thread_id = thread
-                and m.seq > coalesce(lower_seq, 0)
-                and m.seq < coalesce(upper_seq, 9223372036854775807)
-                and m.deleted_at is null
-            order by m.seq desc
-            limit page + 1);
+        select m.seq
+        into beyond
+        from chat.messages m
+        where m.thread_id = thread
+            and m.seq > lower_seq
+            and m.seq < upper_seq
+            and m.deleted_at is null
+        order by m.seq desc
+        offset page
+        limit 1;
+        lower_seq := coalesce(beyond, lower_seq);
     end if;
 
     return (
-        select jsonb_build_object(
-            'messages', coalesce(jsonb_agg(v.body order by v.seq), '[]'),
-            'has_more', cardinality(found_seqs) > page)
-        from chat.native_messages v
-        where v.thread_id = thread
-            and v.seq = any (found_seqs[1:page]));
+        select '{"messages":[' || coalesce(string_agg(p.line, ','), '') || '],"has_more":' || (beyond is not null) || '}'
+        from (
+            select v.line
+            from chat.native_messages v
+            where v.thread_id = thread
+                and v.seq > lower_seq
+                and v.seq < upper_seq
+            order by v.seq
+        ) p);
 end
 $$;
 

@@ -24,12 +24,10 @@
 -- what it returns has changed: that cannot be replaced
 drop function if exists chat.offline_messages(
     bigint, timestamptz, pg_snapshot, timestamptz, pg_snapshot, bigint, int);
-drop function if exists chat.offline_messages(
-    bigint, timestamptz, pg_snapshot, timestamptz, pg_snapshot, timestamptz, bigint, int);
 drop function if exists chat._bookmark(
     bigint, timestamptz, pg_snapshot, timestamptz, pg_snapshot, bigint, timestamptz, timestamptz, bigint);
 
-create function chat.offline_messages(
+create or replace function chat.offline_messages(
     out part text,
     reader bigint,
     since timestamptz,

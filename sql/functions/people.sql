@@ -2,18 +2,21 @@
 
 create or replace function chat._profile(person chat.users)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object(
-        'id', person.uuid,
-        'username', person.username,
-        'first_name', person.first_name,
-        'last_name', person.last_name,
-        'full_name', person.full_name,
-        'role', person.role,
-        'last_seen_at', to_char(person.last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'));
+begin
+    return (
+        select jsonb_build_object(
+            'id', person.uuid,
+            'username', person.username,
+            'first_name', person.first_name,
+            'last_name', person.last_name,
+            'full_name', person.full_name,
+            'role', person.role,
+            'last_seen_at', to_char(person.last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')));
+end
 $$;
 
 comment on function chat._profile(chat.users) is

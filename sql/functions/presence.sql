@@ -25,13 +25,16 @@ comment on function chat.say_presence(bigint, text) is
 
 create or replace function chat.said(member bigint)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select u.status
-    from chat.users u
-    where u.id = member;
+begin
+    return (
+        select u.status
+        from chat.users u
+        where u.id = member);
+end
 $$;
 
 comment on function chat.said(bigint) is
@@ -70,10 +73,12 @@ comment on function chat.gone(bigint[]) is
 
 create or replace function chat.others_in(member bigint, threads bigint[])
 returns table (user_id bigint, user_uuid uuid)
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return query
     select u.id, u.uuid
     from (
         select distinct m.user_id
@@ -86,6 +91,7 @@ as $$
     join chat.users u on u.id = o.user_id
     where u.active
     order by u.id;
+end
 $$;
 
 comment on function chat.others_in(bigint, bigint[]) is

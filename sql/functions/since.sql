@@ -35,6 +35,7 @@ $$;
 comment on function chat._is_whole(pg_snapshot, timestamptz) is
     'Whether the log has every change of the chat since a position: nothing of that was pruned, and no capture failed.';
 
+-- Its caller has another plan_cache_mode; here how many rows a time brings decides.
 create or replace function chat._messages_since(
     thread bigint,
     since timestamptz,
@@ -45,6 +46,7 @@ returns record
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = auto
 as $$
 declare
     base pg_snapshot;

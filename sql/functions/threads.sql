@@ -103,63 +103,66 @@ comment on function chat.direct_thread(bigint, bigint) is
 
 create or replace function chat.threads_of(reader bigint)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce(jsonb_agg(
-        jsonb_build_object(
-            'id', t.uuid,
-            'kind', t.kind,
-            'name', t.name,
-            'unread_count', n.unread,
-            'last_message', l.body,
-            'updated_at', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            'members', p.members)
-        order by t.updated_at desc, t.id desc), '[]')
-    from chat.members m
-    join chat.threads t on t.id = m.thread_id
-    join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
-    left join lateral (
-        select v.body
-        from chat.native_messages v
-        where v.thread_id = t.id
-        order by v.seq desc
-        limit 1
-    ) l on true
-    cross join lateral (
-        select jsonb_agg(
+begin
+    return (
+        select coalesce(jsonb_agg(
             jsonb_build_object(
-                'user_id', u.uuid,
-                'full_name', u.full_name,
-                'role', u.role,
-                'username', u.username,
-                'read_up_to_message_id', r.uuid,
-                'delivered_up_to_message_id', d.uuid)
-            order by u.id) as members
-        from chat.members o
-        join chat.users u on u.id = o.user_id
+                'id', t.uuid,
+                'kind', t.kind,
+                'name', t.name,
+                'unread_count', n.unread,
+                'last_message', l.body,
+                'updated_at', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                'members', p.members)
+            order by t.updated_at desc, t.id desc), '[]')
+        from chat.members m
+        join chat.threads t on t.id = m.thread_id
+        join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
         left join lateral (
-            select x.uuid
-            from chat.messages x
-            where x.thread_id = t.id
-                and x.seq <= o.last_read_seq
-                and x.deleted_at is null
-            order by x.seq desc
+            select v.body
+            from chat.native_messages v
+            where v.thread_id = t.id
+            order by v.seq desc
             limit 1
-        ) r on true
-        left join lateral (
-            select x.uuid
-            from chat.messages x
-            where x.thread_id = t.id
-                and x.seq <= greatest(o.last_delivered_seq, o.last_read_seq)
-                and x.deleted_at is null
-            order by x.seq desc
-            limit 1
-        ) d on true
-        where o.thread_id = t.id
-    ) p
-    where m.user_id = reader;
+        ) l on true
+        cross join lateral (
+            select jsonb_agg(
+                jsonb_build_object(
+                    'user_id', u.uuid,
+                    'full_name', u.full_name,
+                    'role', u.role,
+                    'username', u.username,
+                    'read_up_to_message_id', r.uuid,
+                    'delivered_up_to_message_id', d.uuid)
+                order by u.id) as members
+            from chat.members o
+            join chat.users u on u.id = o.user_id
+            left join lateral (
+                select x.uuid
+                from chat.messages x
+                where x.thread_id = t.id
+                    and x.seq <= o.last_read_seq
+                    and x.deleted_at is null
+                order by x.seq desc
+                limit 1
+            ) r on true
+            left join lateral (
+                select x.uuid
+                from chat.messages x
+                where x.thread_id = t.id
+                    and x.seq <= greatest(o.last_delivered_seq, o.last_read_seq)
+                    and x.deleted_at is null
+                order by x.seq desc
+                limit 1
+            ) d on true
+            where o.thread_id = t.id
+        ) p
+        where m.user_id = reader);
+end
 $$;
 
 comment on function chat.threads_of(bigint) is

@@ -138,11 +138,13 @@ comment on function chat.admit(text, text, timestamptz) is
 
 create or replace function chat.session(session_id text)
 returns table (sub text, created_at timestamptz, expires_at timestamptz, topic text)
-language sql
+language plpgsql
 stable
 strict
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return query
     select
         u.uuid::text,
         s.created_at,
@@ -152,6 +154,7 @@ as $$
     join chat.users u on u.id = s.user_id
     where s.session_id = $1
         and (s.expires_at is null or s.expires_at > now());
+end
 $$;
 
 comment on function chat.session(text) is
@@ -159,14 +162,16 @@ comment on function chat.session(text) is
 
 create or replace function chat.set_feed(reader bigint, wanted boolean)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $$
+begin
     update chat.users u
     set feed = wanted
     where u.id = reader
         and u.feed <> wanted;
+end
 $$;
 
 comment on function chat.set_feed(bigint, boolean) is
@@ -174,14 +179,20 @@ comment on function chat.set_feed(bigint, boolean) is
 
 create or replace function chat.seen(user_id bigint)
 returns timestamptz
-language sql
+language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    noted timestamptz;
+begin
     update chat.users u
     set last_seen_at = now()
     where u.id = user_id
-    returning u.last_seen_at;
+    returning u.last_seen_at
+    into noted;
+    return noted;
+end
 $$;
 
 comment on function chat.seen(bigint) is

@@ -237,10 +237,10 @@ impl Chat {
         self.json("select chat.threads_of($1)", &[&reader]).await
     }
 
-    /// A page of a thread's messages.
-    pub async fn history(&self, reader: i64, thread: i64, range: Range) -> Result<Json> {
+    /// A page of the messages of a thread, by either form of its id.
+    pub async fn history(&self, reader: i64, thread: &str, range: Range) -> Result<Json> {
         let Range { before, after, limit } = range;
-        let sql = "select chat.history_page($1, $2, $3, $4, $5)";
+        let sql = "select chat.history_page($1, chat.thread($2), $3, $4, $5)";
         self.json(sql, &[&reader, &thread, &before, &after, &limit]).await
     }
 

@@ -600,9 +600,10 @@ $$;
 COMMENT ON FUNCTION chat._is_whole(base pg_snapshot, base_at timestamp with time zone) IS 'Whether the log has every change of the chat since a position: nothing of that was pruned, and no capture failed.';
 
 CREATE FUNCTION chat._longpoll_given(sessions text[], readers bigint[], states jsonb[], checked timestamp with time zone) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+begin
     -- in one order everywhere: two nodes at it at once must not wait for each other
     insert into chat.poll_states as s (session, user_id, state, last_check)
     select distinct on (g.session) g.session, g.reader, g.state, checked
@@ -612,38 +613,42 @@ CREATE FUNCTION chat._longpoll_given(sessions text[], readers bigint[], states j
     set user_id = excluded.user_id,
         state = excluded.state,
         last_check = excluded.last_check;
+end
 $$;
 
 COMMENT ON FUNCTION chat._longpoll_given(sessions text[], readers bigint[], states jsonb[], checked timestamp with time zone) IS 'Notes what sessions were given.';
 
-CREATE FUNCTION chat._longpoll_messages(reader bigint, thread bigint, seqs bigint[]) RETURNS jsonb
-    LANGUAGE sql STABLE
+CREATE FUNCTION chat._longpoll_messages(reader bigint, thread bigint, seqs bigint[]) RETURNS json
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
-    select coalesce(
-        jsonb_agg(
-            jsonb_build_object(
-                'id', m.id,
-                'author_id', m.sender_id,
-                'author_name', coalesce(u.full_name, 'System'),
-                'body', m.content,
-                'message_type', m.message_type,
-                'is_read', m.seq <= case when m.sender_id = reader then r.others else r.own end,
-                'created_date', to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
-                'attachments', m.attachments)
-            order by m.seq),
-        '[]')
-    from chat.messages m
-    left join chat.users u on u.id = m.sender_id
-    cross join (
-        select
-            coalesce(max(o.last_read_seq) filter (where o.user_id = reader), 0) as own,
-            coalesce(min(o.last_read_seq) filter (where o.user_id <> reader), 9223372036854775807) as others
-        from chat.members o
-        where o.thread_id = thread
-    ) r
-    where m.thread_id = thread
-        and m.seq = any (seqs);
+begin
+    return (
+        select coalesce(json_agg(l), '[]')
+        from (
+            select m.id,
+                m.sender_id as author_id,
+                coalesce(u.full_name, 'System') as author_name,
+                m.content as body,
+                m.message_type,
+                m.seq <= case when m.sender_id = reader then r.others else r.own end as is_read,
+                to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as created_date,
+                m.attachments
+            from chat.messages m
+            left join chat.users u on u.id = m.sender_id
+            cross join (
+                select
+                    coalesce(max(o.last_read_seq) filter (where o.user_id = reader), 0) as own,
+                    coalesce(min(o.last_read_seq) filter (where o.user_id <> reader), 9223372036854775807) as others
+                from chat.members o
+                where o.thread_id = thread
+            ) r
+            where m.thread_id = thread
+                and m.seq = any (seqs)
+            order by m.seq
+        ) l);
+end
 $$;
 
 COMMENT ON FUNCTION chat._longpoll_messages(reader bigint, thread bigint, seqs bigint[]) IS 'Messages of a thread by their numbers, as a member sees them.';
@@ -700,119 +705,134 @@ $$;
 COMMENT ON FUNCTION chat._longpoll_since(reader bigint, since timestamp with time zone, state jsonb) IS 'The threads of a user where something may have changed since a time; never one too few.';
 
 CREATE FUNCTION chat._longpoll_state(reader bigint) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select coalesce(
-        jsonb_object_agg(n.thread_id, jsonb_build_array(n.unread, t.last_seq)) filter (where n.unread > 0),
-        '{}')
-    from chat.unread_counts n
-    join chat.threads t on t.id = n.thread_id
-    where n.user_id = reader;
+begin
+    return (
+        select coalesce(
+            jsonb_object_agg(n.thread_id, jsonb_build_array(n.unread, t.last_seq)) filter (where n.unread > 0),
+            '{}')
+        from chat.unread_counts n
+        join chat.threads t on t.id = n.thread_id
+        where n.user_id = reader);
+end
 $$;
 
 COMMENT ON FUNCTION chat._longpoll_state(reader bigint) IS 'The unread state of a user: {"<thread id>": [unread, last seq]}.';
 
 CREATE FUNCTION chat._longpoll_thread_name(thread bigint, reader bigint) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select coalesce(
-        nullif(t.name, ''),
-        (select string_agg(o.full_name, ', ' order by o.id)
-            from (
-                select u.id, u.full_name
-                from chat.members m
-                join chat.users u on u.id = m.user_id
-                where m.thread_id = t.id
-                    and m.user_id <> reader
-                order by u.id
-                limit 5
-            ) o),
-        'Thread ' || t.id)
-    from chat.threads t
-    where t.id = thread;
+begin
+    return (
+        select coalesce(
+            nullif(t.name, ''),
+            (select string_agg(o.full_name, ', ' order by o.id)
+                from (
+                    select u.id, u.full_name
+                    from chat.members m
+                    join chat.users u on u.id = m.user_id
+                    where m.thread_id = t.id
+                        and m.user_id <> reader
+                    order by u.id
+                    limit 5
+                ) o),
+            'Thread ' || t.id)
+        from chat.threads t
+        where t.id = thread);
+end
 $$;
 
 COMMENT ON FUNCTION chat._longpoll_thread_name(thread bigint, reader bigint) IS 'A thread''s name as a member sees it: its own, else the others'' names.';
 
 CREATE FUNCTION chat._longpoll_unread(state jsonb) RETURNS bigint
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select coalesce(sum((e.value ->> 0)::bigint), 0)::bigint
-    from jsonb_each(state) e;
+begin
+    return (
+        select coalesce(sum((e.value ->> 0)::bigint), 0)::bigint
+        from jsonb_each(state) e);
+end
 $$;
 
 COMMENT ON FUNCTION chat._longpoll_unread(state jsonb) IS 'All unread messages of a state.';
 
 CREATE FUNCTION chat._longpoll_update(reader bigint, threads bigint[], state jsonb, last_check timestamp with time zone) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
-        'has_updates', true,
-        'unread_count', chat._longpoll_unread(state),
-        'last_check', to_char(last_check at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'threads_with_updates', coalesce(
-            jsonb_agg(
-                jsonb_build_object(
-                    'thread_id', t.id,
-                    'thread_name', chat._longpoll_thread_name(t.id, reader),
-                    'unread_count', coalesce((state -> t.id::text ->> 0)::bigint, 0),
-                    'last_message', l.content,
-                    'last_message_date', to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
-                order by l.created_at desc nulls last, t.id desc),
-            '[]'))
-    from chat.threads t
-    left join lateral (
-        select x.content, x.created_at
-        from chat.messages x
-        where x.thread_id = t.id
-            and x.deleted_at is null
-            -- who has left gets the zero, not the words
-            and chat.member_of(reader, t.id)
-        order by x.seq desc
-        limit 1
-    ) l on true
-    where t.id = any (threads);
+begin
+    return (
+        select jsonb_build_object(
+            'has_updates', true,
+            'unread_count', chat._longpoll_unread(state),
+            'last_check', to_char(last_check at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'threads_with_updates', coalesce(
+                jsonb_agg(
+                    jsonb_build_object(
+                        'thread_id', t.id,
+                        'thread_name', chat._longpoll_thread_name(t.id, reader),
+                        'unread_count', coalesce((state -> t.id::text ->> 0)::bigint, 0),
+                        'last_message', l.content,
+                        'last_message_date', to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
+                    order by l.created_at desc nulls last, t.id desc),
+                '[]'))
+        from chat.threads t
+        left join lateral (
+            select x.content, x.created_at
+            from chat.messages x
+            where x.thread_id = t.id
+                and x.deleted_at is null
+                -- who has left gets the zero, not the words
+                and chat.member_of(reader, t.id)
+            order by x.seq desc
+            limit 1
+        ) l on true
+        where t.id = any (threads));
+end
 $$;
 
 COMMENT ON FUNCTION chat._longpoll_update(reader bigint, threads bigint[], state jsonb, last_check timestamp with time zone) IS 'An answer that tells of some threads of a user.';
 
 CREATE FUNCTION chat._member_record(thread bigint, member bigint, read_seq bigint, delivered_seq bigint) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
-        'thread_id', thread,
-        'thread_uuid', (select t.uuid from chat.threads t where t.id = thread),
-        'user_id', member,
-        'user_uuid', (select u.uuid from chat.users u where u.id = member),
-        'last_read_seq', read_seq,
-        'last_read_message_id', r.id,
-        'last_read_message_uuid', r.uuid,
-        'last_delivered_seq', delivered_seq,
-        'last_delivered_message_id', d.id,
-        'last_delivered_message_uuid', d.uuid,
-        'at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-    from (values (1)) one
-    left join lateral (
-        select m.id, m.uuid
-        from chat.messages m
-        where m.thread_id = thread
-            and m.seq <= read_seq
-        order by m.seq desc
-        limit 1
-    ) r on true
-    left join lateral (
-        select m.id, m.uuid
-        from chat.messages m
-        where m.thread_id = thread
-            and m.seq <= delivered_seq
-        order by m.seq desc
-        limit 1
-    ) d on true;
+begin
+    return (
+        select jsonb_build_object(
+            'thread_id', thread,
+            'thread_uuid', (select t.uuid from chat.threads t where t.id = thread),
+            'user_id', member,
+            'user_uuid', (select u.uuid from chat.users u where u.id = member),
+            'last_read_seq', read_seq,
+            'last_read_message_id', r.id,
+            'last_read_message_uuid', r.uuid,
+            'last_delivered_seq', delivered_seq,
+            'last_delivered_message_id', d.id,
+            'last_delivered_message_uuid', d.uuid,
+            'at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+        from (values (1)) one
+        left join lateral (
+            select m.id, m.uuid
+            from chat.messages m
+            where m.thread_id = thread
+                and m.seq <= read_seq
+            order by m.seq desc
+            limit 1
+        ) r on true
+        left join lateral (
+            select m.id, m.uuid
+            from chat.messages m
+            where m.thread_id = thread
+                and m.seq <= delivered_seq
+            order by m.seq desc
+            limit 1
+        ) d on true);
+end
 $$;
 
 COMMENT ON FUNCTION chat._member_record(thread bigint, member bigint, read_seq bigint, delivered_seq bigint) IS 'The log record of a membership: who, where, and the messages its watermarks stand on.';
@@ -820,6 +840,7 @@ COMMENT ON FUNCTION chat._member_record(thread bigint, member bigint, read_seq b
 CREATE FUNCTION chat._messages_since(thread bigint, since timestamp with time zone, max integer, OUT ids bigint[], OUT more boolean) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'auto'
     AS $$
 declare
     base pg_snapshot;
@@ -1005,17 +1026,20 @@ COMMENT ON COLUMN chat.users.status IS 'What the user last said: online, away, o
 COMMENT ON COLUMN chat.users.last_seen_at IS 'Written once per going offline, not per request.';
 
 CREATE FUNCTION chat._profile(person chat.users) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
-        'id', person.uuid,
-        'username', person.username,
-        'first_name', person.first_name,
-        'last_name', person.last_name,
-        'full_name', person.full_name,
-        'role', person.role,
-        'last_seen_at', to_char(person.last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'));
+begin
+    return (
+        select jsonb_build_object(
+            'id', person.uuid,
+            'username', person.username,
+            'first_name', person.first_name,
+            'last_name', person.last_name,
+            'full_name', person.full_name,
+            'role', person.role,
+            'last_seen_at', to_char(person.last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')));
+end
 $$;
 
 COMMENT ON FUNCTION chat._profile(person chat.users) IS 'What others see of a user.';
@@ -1054,32 +1078,41 @@ $$;
 
 COMMENT ON FUNCTION chat._rooms_mark(reader bigint, room bigint, reached bigint) IS 'A timestamp that stands for having a room''s messages up to a number.';
 
-CREATE FUNCTION chat._rooms_messages(reader bigint, room bigint, seqs bigint[]) RETURNS jsonb
-    LANGUAGE sql STABLE
+CREATE FUNCTION chat._rooms_messages(reader bigint, room bigint, seqs bigint[]) RETURNS json
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
-    select coalesce(
-        jsonb_agg(
-            jsonb_build_object(
-                'id', m.id,
-                'room', m.thread_id,
-                'sender', case when u.id is not null then chat._rooms_user(u) end,
-                'content', m.content,
-                'created_at', to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-                'is_read', m.seq <= case when m.sender_id = reader then r.others else r.own end)
-            order by m.seq),
-        '[]')
-    from chat.messages m
-    left join chat.users u on u.id = m.sender_id
-    cross join (
-        select
-            coalesce(max(o.last_read_seq) filter (where o.user_id = reader), 0) as own,
-            coalesce(min(o.last_read_seq) filter (where o.user_id <> reader), 9223372036854775807) as others
-        from chat.members o
-        where o.thread_id = room
-    ) r
-    where m.thread_id = room
-        and m.seq = any (seqs);
+begin
+    return (
+        select coalesce(json_agg(l), '[]')
+        from (
+            select m.id,
+                m.thread_id as room,
+                u.sender,
+                m.content,
+                to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
+                m.seq <= case when m.sender_id = reader then r.others else r.own end as is_read
+            from chat.messages m
+            left join lateral (
+                -- `offset 0`: made once for each sender (memoized)
+                select chat._rooms_user(x)::json as sender
+                from chat.users x
+                where x.id = m.sender_id
+                offset 0
+            ) u on true
+            cross join (
+                select
+                    coalesce(max(o.last_read_seq) filter (where o.user_id = reader), 0) as own,
+                    coalesce(min(o.last_read_seq) filter (where o.user_id <> reader), 9223372036854775807) as others
+                from chat.members o
+                where o.thread_id = room
+            ) r
+            where m.thread_id = room
+                and m.seq = any (seqs)
+            order by m.seq
+        ) l);
+end
 $$;
 
 COMMENT ON FUNCTION chat._rooms_messages(reader bigint, room bigint, seqs bigint[]) IS 'Messages of a room by their numbers, as a member sees them.';
@@ -1087,6 +1120,7 @@ COMMENT ON FUNCTION chat._rooms_messages(reader bigint, room bigint, seqs bigint
 CREATE FUNCTION chat._rooms_seq_at(reader bigint, room bigint, since timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'auto'
     AS $$
 declare
     known bigint;
@@ -1137,54 +1171,62 @@ $$;
 COMMENT ON FUNCTION chat._rooms_seq_at(reader bigint, room bigint, since timestamp with time zone) IS 'The number of the last message of a room that the holder of a timestamp has; never one too high.';
 
 CREATE FUNCTION chat._rooms_user(member chat.users) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
+begin
+    return jsonb_build_object(
         'id', member.id,
         'username', member.username,
         'first_name', member.first_name,
         'last_name', member.last_name);
+end
 $$;
 
 COMMENT ON FUNCTION chat._rooms_user(member chat.users) IS 'A user as this dialect shows one.';
 
 CREATE FUNCTION chat._seq_of(thread bigint, message bigint) RETURNS bigint
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select coalesce(
-        (select m.seq from chat.messages m where m.id = message and m.thread_id = thread),
-        -- its row is gone: the log remembers
-        (select (c.old_record ->> 'seq')::bigint
-            from rowcast.changes c
-            where c.topic = 'thread:' || thread
-                and c.relation = 'chat.messages'
-                and c.op = 'DELETE'
-                and c.key = jsonb_build_object('id', message)
-            limit 1),
-        -- never known here: before the first one with a higher id
-        (select min(m.seq) - 1 from chat.messages m where m.thread_id = thread and m.id > message),
-        (select t.last_seq from chat.threads t where t.id = thread));
+begin
+    return (
+        select coalesce(
+            (select m.seq from chat.messages m where m.id = message and m.thread_id = thread),
+            -- its row is gone: the log remembers
+            (select (c.old_record ->> 'seq')::bigint
+                from rowcast.changes c
+                where c.topic = 'thread:' || thread
+                    and c.relation = 'chat.messages'
+                    and c.op = 'DELETE'
+                    and c.key = jsonb_build_object('id', message)
+                limit 1),
+            -- never known here: before the first one with a higher id
+            (select min(m.seq) - 1 from chat.messages m where m.thread_id = thread and m.id > message),
+            (select t.last_seq from chat.threads t where t.id = thread)));
+end
 $$;
 
 COMMENT ON FUNCTION chat._seq_of(thread bigint, message bigint) IS 'The number in its thread of the last message that a client has, from the message''s id.';
 
 CREATE FUNCTION chat._user_record(member chat.users) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
-        'id', member.id,
-        'uuid', member.uuid,
-        'active', member.active,
-        'feed', member.feed,
-        'status', member.status,
-        'last_seen_at', to_char(member.last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'tokens_valid_after',
-            to_char(member.tokens_valid_after at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'role', member.role,
-        'full_name', member.full_name);
+begin
+    return (
+        select jsonb_build_object(
+            'id', member.id,
+            'uuid', member.uuid,
+            'active', member.active,
+            'feed', member.feed,
+            'status', member.status,
+            'last_seen_at', to_char(member.last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'tokens_valid_after',
+                to_char(member.tokens_valid_after at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'role', member.role,
+            'full_name', member.full_name));
+end
 $$;
 
 COMMENT ON FUNCTION chat._user_record(member chat.users) IS 'The log record of a user: no credits, no username.';
@@ -1334,55 +1376,64 @@ $$;
 COMMENT ON FUNCTION chat.block(caller bigint, partner text, wanted boolean) IS 'Blocks somebody, or lifts the caller''s own block; the feed tells both.';
 
 CREATE FUNCTION chat.conversation(reader bigint, thread bigint) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
-        'conversationId', t.uuid,
-        'lastMessage', l.body,
-        'updatedAt', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'unreadCount', n.unread)
-    from chat.threads t
-    join chat.unread_counts n on n.user_id = reader and n.thread_id = t.id
-    join chat.conversation_watermarks w on w.user_id = reader and w.thread_id = t.id
-    left join lateral (
-        select v.body || jsonb_build_object('isRead', case v.sender_id
-            when reader then coalesce(w.others >= v.seq, false)
-            else w.mine >= v.seq end) as body
-        from chat.conversation_messages v
-        where v.thread_id = t.id
-        order by v.seq desc
-        limit 1
-    ) l on true
-    where t.id = thread;
+begin
+    return (
+        select jsonb_build_object(
+            'conversationId', t.uuid,
+            'lastMessage', l.body,
+            'updatedAt', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'unreadCount', n.unread)
+        from chat.threads t
+        join chat.unread_counts n on n.user_id = reader and n.thread_id = t.id
+        join chat.conversation_watermarks w on w.user_id = reader and w.thread_id = t.id
+        left join lateral (
+            select v.body || jsonb_build_object('isRead', case v.sender_id
+                when reader then coalesce(w.others >= v.seq, false)
+                else w.mine >= v.seq end) as body
+            from chat.conversation_messages v
+            where v.thread_id = t.id
+            order by v.seq desc
+            limit 1
+        ) l on true
+        where t.id = thread);
+end
 $$;
 
 COMMENT ON FUNCTION chat.conversation(reader bigint, thread bigint) IS 'One conversation as conversation:updated tells of it; null for a thread that the reader is not in.';
 
 CREATE FUNCTION chat.conversation_counts(reader bigint, OUT threads bigint[], OUT counts bigint[], OUT marks bigint[], OUT snapshot pg_snapshot) RETURNS record
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+begin
     select coalesce(array_agg(n.thread_id order by n.thread_id), '{}'),
         coalesce(array_agg(n.unread order by n.thread_id), '{}'),
         coalesce(array_agg(m.last_read_seq order by n.thread_id), '{}'),
         pg_current_snapshot()
+    into threads, counts, marks, snapshot
     from chat.unread_counts n
     join chat.members m on m.user_id = n.user_id and m.thread_id = n.thread_id
     where n.user_id = reader;
+end
 $$;
 
 COMMENT ON FUNCTION chat.conversation_counts(reader bigint, OUT threads bigint[], OUT counts bigint[], OUT marks bigint[], OUT snapshot pg_snapshot) IS 'What is unread in each thread of a user, as of `snapshot`: a connection counts on from there by itself.';
 
-CREATE FUNCTION chat.conversation_page(reader bigint, conversation text, before text, since timestamp with time zone, max integer) RETURNS jsonb
+CREATE FUNCTION chat.conversation_page(reader bigint, conversation text, before text, since timestamp with time zone, max integer) RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     page int := least(greatest(coalesce(max, 50), 1), 200);
     thread bigint := chat._conversation_of(reader, conversation);
+    lower_seq bigint;
     upper_seq bigint := 9223372036854775807;
-    page_ids bigint[];
+    mark chat.conversation_watermarks;
+    lines text;
 begin
     if before is not null then
         select m.seq
@@ -1395,32 +1446,50 @@ begin
         end if;
     end if;
 
-    if since is not null then
-        select s.ids
-        into page_ids
-        from chat._messages_since(thread, since, page) s;
-    else
-        page_ids := array(
-            select m.id
-            from chat.messages m
-            where m.thread_id = thread
-                and m.seq < upper_seq
-                and m.deleted_at is null
-            order by m.seq desc
-            limit page);
+    select w.*
+    into mark
+    from chat.conversation_watermarks w
+    where w.thread_id = thread
+        and w.user_id = reader;
+    if not found then
+        return '[]';
     end if;
 
-    return (
-        select coalesce(jsonb_agg(
-            v.body || jsonb_build_object('isRead', case v.sender_id
-                when reader then coalesce(w.others >= v.seq, false)
-                else w.mine >= v.seq end)
-            -- since a time: the last one's time is where the next page begins
-            order by case when since is null then v.seq end, v.created_at, v.seq), '[]')
-        from chat.conversation_messages v
-        join chat.conversation_watermarks w on w.thread_id = v.thread_id and w.user_id = reader
-        where v.id = any (page_ids)
-            and v.seq < upper_seq);
+    if since is not null then
+        -- the last one's time is where the next page begins
+        select string_agg(p.line, ',')
+        into lines
+        from (
+            select v.line || (case when v.sender_id = reader then mark.others else mark.mine end >= v.seq is true) || '}' as line
+            from chat.conversation_messages v
+            where v.id = any ((select s.ids from chat._messages_since(thread, since, page) s)::bigint[])
+                and v.seq < upper_seq
+            order by v.created_at, v.seq
+        ) p;
+    else
+        -- the first one beyond the page bounds it
+        select m.seq
+        into lower_seq
+        from chat.messages m
+        where m.thread_id = thread
+            and m.seq < upper_seq
+            and m.deleted_at is null
+        order by m.seq desc
+        offset page
+        limit 1;
+
+        select string_agg(p.line, ',')
+        into lines
+        from (
+            select v.line || (case when v.sender_id = reader then mark.others else mark.mine end >= v.seq is true) || '}' as line
+            from chat.conversation_messages v
+            where v.thread_id = thread
+                and v.seq > coalesce(lower_seq, 0)
+                and v.seq < upper_seq
+            order by v.seq
+        ) p;
+    end if;
+    return '[' || coalesce(lines, '') || ']';
 end
 $$;
 
@@ -1470,49 +1539,54 @@ $$;
 COMMENT ON FUNCTION chat.conversation_send(sender bigint, conversation text, content text, message_type text) IS 'Adds a message of a member and returns it in the dialect''s form; RC403 for anyone else.';
 
 CREATE FUNCTION chat.conversations(reader bigint) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select coalesce(jsonb_agg(
-        jsonb_build_object(
-            'id', t.uuid,
-            'kind', t.kind,
-            'name', t.name,
-            'participants', p.participants,
-            'lastMessage', l.body,
-            'unreadCount', n.unread,
-            'updatedAt', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-        order by t.updated_at desc, t.id desc), '[]')
-    from chat.members m
-    join chat.threads t on t.id = m.thread_id
-    join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
-    join chat.conversation_watermarks w on w.user_id = m.user_id and w.thread_id = m.thread_id
-    left join lateral (
-        select v.body || jsonb_build_object('isRead', case v.sender_id
-            when reader then coalesce(w.others >= v.seq, false)
-            else w.mine >= v.seq end) as body
-        from chat.conversation_messages v
-        where v.thread_id = t.id
-        order by v.seq desc
-        limit 1
-    ) l on true
-    cross join lateral (
-        select jsonb_agg(
-            jsonb_build_object('id', u.uuid, 'username', u.username, 'fullName', u.full_name, 'role', u.role)
-            order by u.id) as participants
-        from chat.members o
-        join chat.users u on u.id = o.user_id
-        where o.thread_id = t.id
-    ) p
-    where m.user_id = reader;
+begin
+    return (
+        select coalesce(jsonb_agg(
+            jsonb_build_object(
+                'id', t.uuid,
+                'kind', t.kind,
+                'name', t.name,
+                'participants', p.participants,
+                'lastMessage', l.body,
+                'unreadCount', n.unread,
+                'updatedAt', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+            order by t.updated_at desc, t.id desc), '[]')
+        from chat.members m
+        join chat.threads t on t.id = m.thread_id
+        join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
+        join chat.conversation_watermarks w on w.user_id = m.user_id and w.thread_id = m.thread_id
+        left join lateral (
+            select v.body || jsonb_build_object('isRead', case v.sender_id
+                when reader then coalesce(w.others >= v.seq, false)
+                else w.mine >= v.seq end) as body
+            from chat.conversation_messages v
+            where v.thread_id = t.id
+            order by v.seq desc
+            limit 1
+        ) l on true
+        cross join lateral (
+            select jsonb_agg(
+                jsonb_build_object('id', u.uuid, 'username', u.username, 'fullName', u.full_name, 'role', u.role)
+                order by u.id) as participants
+            from chat.members o
+            join chat.users u on u.id = o.user_id
+            where o.thread_id = t.id
+        ) p
+        where m.user_id = reader);
+end
 $$;
 
 COMMENT ON FUNCTION chat.conversations(reader bigint) IS 'The conversations of a user, newest activity first, each with its last message, participants and unread count.';
 
 CREATE FUNCTION chat.direct_conversations(reader bigint) RETURNS TABLE(partner_id bigint, body jsonb)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+begin
+    return query
     select u.id,
         jsonb_build_object(
             'room_id', t.uuid,
@@ -1536,6 +1610,7 @@ CREATE FUNCTION chat.direct_conversations(reader bigint) RETURNS TABLE(partner_i
     where m.user_id = reader
         and reader::text in (split_part(t.direct_key, ':', 1), split_part(t.direct_key, ':', 2))
     order by t.updated_at desc, t.id desc;
+end
 $$;
 
 COMMENT ON FUNCTION chat.direct_conversations(reader bigint) IS 'The direct threads of a user, newest activity first, each with the partner''s id for the bridge to add who is online.';
@@ -1562,16 +1637,19 @@ $$;
 
 COMMENT ON FUNCTION chat.direct_delivered(reader bigint, message text) IS 'Notes that somebody else''s message has reached a device of the reader.';
 
-CREATE FUNCTION chat.direct_history(reader bigint, partner text, before text, since timestamp with time zone, max integer) RETURNS jsonb
+CREATE FUNCTION chat.direct_history(reader bigint, partner text, before text, since timestamp with time zone, max integer) RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     page int := least(greatest(coalesce(max, 50), 1), 200);
     thread bigint := chat._direct_with(reader, partner);
     upper_seq bigint := 9223372036854775807;
+    lower_seq bigint;
     page_ids bigint[];
     more boolean;
+    lines text;
 begin
     if before is not null then
         select m.seq
@@ -1588,29 +1666,42 @@ begin
         select s.ids, s.more
         into page_ids, more
         from chat._messages_since(thread, since, page) s;
-    else
-        page_ids := array(
-            select m.id
-            from chat.messages m
-            where m.thread_id = thread
-                and m.seq < upper_seq
-                and m.deleted_at is null
-            order by m.seq desc
-            limit page + 1);
-        more := cardinality(page_ids) > page;
-        page_ids := page_ids[1:page];
-    end if;
 
-    return (
-        select jsonb_build_object(
-            -- since a time: the last one's time is where the next page begins
-            'messages', coalesce(jsonb_agg(
-                v.body
-                order by case when since is null then v.seq end, v.created_at, v.seq), '[]'),
-            'has_more', more)
-        from chat.direct_messages v
-        where v.id = any (page_ids)
-            and v.seq < upper_seq);
+        -- the last one's time is where the next page begins
+        select string_agg(p.line, ',')
+        into lines
+        from (
+            select v.line
+            from chat.direct_messages v
+            where v.id = any (page_ids)
+                and v.seq < upper_seq
+            order by v.created_at, v.seq
+        ) p;
+    else
+        -- the first one beyond the page tells of more, and bounds it
+        select m.seq
+        into lower_seq
+        from chat.messages m
+        where m.thread_id = thread
+            and m.seq < upper_seq
+            and m.deleted_at is null
+        order by m.seq desc
+        offset page
+        limit 1;
+        more := found;
+
+        select string_agg(p.line, ',')
+        into lines
+        from (
+            select v.line
+            from chat.direct_messages v
+            where v.thread_id = thread
+                and v.seq > coalesce(lower_seq, 0)
+                and v.seq < upper_seq
+            order by v.seq
+        ) p;
+    end if;
+    return '{"messages":[' || coalesce(lines, '') || '],"has_more":' || more || '}';
 end
 $$;
 
@@ -1728,24 +1819,27 @@ $$;
 COMMENT ON FUNCTION chat.direct_thread(a bigint, b bigint) IS 'The one direct thread of two people, made when there is none; for SQL writers, too.';
 
 CREATE FUNCTION chat.direct_view(reader bigint) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
-        'threads', coalesce((
-            select jsonb_agg(jsonb_build_object('thread', t.id, 'id', u.id, 'uuid', u.uuid))
-            from chat.members m
-            join chat.threads t on t.id = m.thread_id and t.direct_key is not null
-            join chat.users u
-                on u.id <> reader
-                and u.id in (split_part(t.direct_key, ':', 1)::bigint, split_part(t.direct_key, ':', 2)::bigint)
-            where m.user_id = reader
-                -- whom SQL put in beside the two sees the thread in the other dialects only
-                and reader::text in (split_part(t.direct_key, ':', 1), split_part(t.direct_key, ':', 2))), '[]'),
-        'refused', coalesce((
-            select jsonb_agg(case b.blocker_id when reader then b.blocked_id else b.blocker_id end)
-            from chat.blocks b
-            where reader in (b.blocker_id, b.blocked_id)), '[]'));
+begin
+    return (
+        select jsonb_build_object(
+            'threads', coalesce((
+                select jsonb_agg(jsonb_build_object('thread', t.id, 'id', u.id, 'uuid', u.uuid))
+                from chat.members m
+                join chat.threads t on t.id = m.thread_id and t.direct_key is not null
+                join chat.users u
+                    on u.id <> reader
+                    and u.id in (split_part(t.direct_key, ':', 1)::bigint, split_part(t.direct_key, ':', 2)::bigint)
+                where m.user_id = reader
+                    -- whom SQL put in beside the two sees the thread in the other dialects only
+                    and reader::text in (split_part(t.direct_key, ':', 1), split_part(t.direct_key, ':', 2))), '[]'),
+            'refused', coalesce((
+                select jsonb_agg(case b.blocker_id when reader then b.blocked_id else b.blocker_id end)
+                from chat.blocks b
+                where reader in (b.blocker_id, b.blocked_id)), '[]')));
+end
 $$;
 
 COMMENT ON FUNCTION chat.direct_view(reader bigint) IS 'What a connection has to know: whose direct thread is which, and who has blocked or is blocked.';
@@ -1778,15 +1872,15 @@ $$;
 
 COMMENT ON FUNCTION chat.gone(members bigint[]) IS 'Notes that users went offline, once each, and returns whom it concerns: the threads they are in.';
 
-CREATE FUNCTION chat.history_page(reader bigint, thread bigint, before bigint, after bigint, max integer) RETURNS jsonb
+CREATE FUNCTION chat.history_page(reader bigint, thread bigint, before bigint, after bigint, max integer) RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     page int := least(greatest(coalesce(max, 50), 1), 5000);
-    upper_seq bigint;
-    lower_seq bigint;
-    found_seqs bigint[];
+    lower_seq bigint := 0;
+    upper_seq bigint := 9223372036854775807;
+    beyond bigint;
 begin
     if not chat.member_of(reader, thread) then
         raise exception 'Not a participant' using errcode = 'RC403';
@@ -1805,35 +1899,42 @@ begin
         end if;
     end if;
 
-    -- one more than asked for, to know whether there is more; towards the newest after `after`, else away from it
-    if lower_seq is not null and upper_seq is null then
-        found_seqs := array(
-            select m.seq
-            from chat.messages m
-            where m.thread_id = thread
-                and m.seq > lower_seq
-                and m.deleted_at is null
-            order by m.seq
-            limit page + 1);
+    -- the first one beyond the page tells of more, and bounds it; towards the newest after `after`, else away from it
+    if after is not null and before is null then
+        select m.seq
+        into beyond
+        from chat.messages m
+        where m.thread_id = thread
+            and m.seq > lower_seq
+            and m.deleted_at is null
+        order by m.seq
+        offset page
+        limit 1;
+        upper_seq := coalesce(beyond, upper_seq);
     else
-        found_seqs := array(
-            select m.seq
-            from chat.messages m
-            where m.thread_id = thread
-                and m.seq > coalesce(lower_seq, 0)
-                and m.seq < coalesce(upper_seq, 9223372036854775807)
-                and m.deleted_at is null
-            order by m.seq desc
-            limit page + 1);
+        select m.seq
+        into beyond
+        from chat.messages m
+        where m.thread_id = thread
+            and m.seq > lower_seq
+            and m.seq < upper_seq
+            and m.deleted_at is null
+        order by m.seq desc
+        offset page
+        limit 1;
+        lower_seq := coalesce(beyond, lower_seq);
     end if;
 
     return (
-        select jsonb_build_object(
-            'messages', coalesce(jsonb_agg(v.body order by v.seq), '[]'),
-            'has_more', cardinality(found_seqs) > page)
-        from chat.native_messages v
-        where v.thread_id = thread
-            and v.seq = any (found_seqs[1:page]));
+        select '{"messages":[' || coalesce(string_agg(p.line, ','), '') || '],"has_more":' || (beyond is not null) || '}'
+        from (
+            select v.line
+            from chat.native_messages v
+            where v.thread_id = thread
+                and v.seq > lower_seq
+                and v.seq < upper_seq
+            order by v.seq
+        ) p);
 end
 $$;
 
@@ -1885,25 +1986,29 @@ $$;
 COMMENT ON FUNCTION chat.log_out(caller bigint, jti text, issued_at timestamp with time zone, expires_at timestamp with time zone, login text, everywhere boolean) IS 'Ends the token or login session that asks, or all of the user''s; their sockets close at once.';
 
 CREATE FUNCTION chat.longpoll_count(reader bigint) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
-        'total_count', coalesce(sum(n.unread), 0),
-        'by_type', jsonb_build_object(
-            'chat', coalesce(sum(n.unread) filter (where t.kind = 'chat'), 0),
-            'group', coalesce(sum(n.unread) filter (where t.kind = 'group'), 0),
-            'sms', coalesce(sum(n.unread) filter (where t.kind = 'sms'), 0)))
-    from chat.unread_counts n
-    join chat.threads t on t.id = n.thread_id
-    where n.user_id = reader;
+begin
+    return (
+        select jsonb_build_object(
+            'total_count', coalesce(sum(n.unread), 0),
+            'by_type', jsonb_build_object(
+                'chat', coalesce(sum(n.unread) filter (where t.kind = 'chat'), 0),
+                'group', coalesce(sum(n.unread) filter (where t.kind = 'group'), 0),
+                'sms', coalesce(sum(n.unread) filter (where t.kind = 'sms'), 0)))
+        from chat.unread_counts n
+        join chat.threads t on t.id = n.thread_id
+        where n.user_id = reader);
+end
 $$;
 
 COMMENT ON FUNCTION chat.longpoll_count(reader bigint) IS 'Unread messages of a user, in all and by kind of thread.';
 
-CREATE FUNCTION chat.longpoll_messages(reader bigint, thread bigint, last_message bigint, after_seq bigint, max integer) RETURNS jsonb
+CREATE FUNCTION chat.longpoll_messages(reader bigint, thread bigint, last_message bigint, after_seq bigint, max integer) RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     beyond bigint := after_seq;
@@ -1926,10 +2031,10 @@ begin
         order by m.seq
         limit max + 1);
 
-    return jsonb_build_object(
+    return json_build_object(
         'seq', beyond,
         'count', least(cardinality(seqs), max),
-        'answer', jsonb_build_object(
+        'answer', json_build_object(
             'has_new', cardinality(seqs) > 0,
             'count', least(cardinality(seqs), max),
             'messages', chat._longpoll_messages(reader, thread, seqs[1:max]),
@@ -1940,42 +2045,45 @@ $$;
 COMMENT ON FUNCTION chat.longpoll_messages(reader bigint, thread bigint, last_message bigint, after_seq bigint, max integer) IS 'A thread''s messages after one, ascending, and the number that the wait for more goes on from.';
 
 CREATE FUNCTION chat.longpoll_presence(reader bigint, partners bigint[], here bigint[], shown text[], idle double precision[]) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
-        'presence',
-        coalesce(jsonb_agg(
-            jsonb_build_object(
-                'partner_id', u.id,
-                'name', u.full_name,
-                'status', s.status,
-                'last_seen', to_char(
-                    case
-                        when s.status = 'offline' then u.last_seen_at
-                        else now() - make_interval(secs => a.idle)
-                    end at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
-            order by p.nth), '[]'))
-    from (
-        select q.id, min(q.nth) as nth
-        from unnest(partners) with ordinality q (id, nth)
-        group by q.id
-    ) p
-    join chat.users u on u.id = p.id
-    left join unnest(here, shown, idle) a (id, shown, idle) on a.id = u.id
-    cross join lateral (
-        select case
-            when a.id is null or not u.active then 'offline'
-            else coalesce(a.shown, u.status, 'online')
-        end as status
-    ) s
-    where u.id = reader
-        or exists (
-            select
-            from chat.members mine
-            join chat.members theirs on theirs.thread_id = mine.thread_id
-            where mine.user_id = reader
-                and theirs.user_id = u.id);
+begin
+    return (
+        select jsonb_build_object(
+            'presence',
+            coalesce(jsonb_agg(
+                jsonb_build_object(
+                    'partner_id', u.id,
+                    'name', u.full_name,
+                    'status', s.status,
+                    'last_seen', to_char(
+                        case
+                            when s.status = 'offline' then u.last_seen_at
+                            else now() - make_interval(secs => a.idle)
+                        end at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
+                order by p.nth), '[]'))
+        from (
+            select q.id, min(q.nth) as nth
+            from unnest(partners) with ordinality q (id, nth)
+            group by q.id
+        ) p
+        join chat.users u on u.id = p.id
+        left join unnest(here, shown, idle) a (id, shown, idle) on a.id = u.id
+        cross join lateral (
+            select case
+                when a.id is null or not u.active then 'offline'
+                else coalesce(a.shown, u.status, 'online')
+            end as status
+        ) s
+        where u.id = reader
+            or exists (
+                select
+                from chat.members mine
+                join chat.members theirs on theirs.thread_id = mine.thread_id
+                where mine.user_id = reader
+                    and theirs.user_id = u.id));
+end
 $$;
 
 COMMENT ON FUNCTION chat.longpoll_presence(reader bigint, partners bigint[], here bigint[], shown text[], idle double precision[]) IS 'Presence of users who share a thread with the reader; others are left out. `here`: known to be here, with what they show (null: what they said) and for how long they have been silent.';
@@ -2083,40 +2191,43 @@ $$;
 COMMENT ON FUNCTION chat.longpoll_send(sender bigint, thread bigint, content text) IS 'Adds a message of a member; RC403 for anyone else.';
 
 CREATE FUNCTION chat.longpoll_threads(reader bigint) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select jsonb_build_object(
-        'threads',
-        coalesce(jsonb_agg(
-            jsonb_build_object(
-                'thread_id', t.id,
-                'thread_name', chat._longpoll_thread_name(t.id, reader),
-                'thread_type', t.kind,
-                'unread_count', n.unread,
-                'last_message_id', l.id,
-                'last_message', l.content,
-                'last_message_date', to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
-                'partners', p.partners)
-            order by t.updated_at desc, t.id desc), '[]'))
-    from chat.members m
-    join chat.threads t on t.id = m.thread_id
-    join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
-    left join lateral (
-        select x.id, x.content, x.created_at
-        from chat.messages x
-        where x.thread_id = t.id
-            and x.deleted_at is null
-        order by x.seq desc
-        limit 1
-    ) l on true
-    cross join lateral (
-        select jsonb_agg(jsonb_build_object('partner_id', u.id, 'name', u.full_name) order by u.id) as partners
-        from chat.members o
-        join chat.users u on u.id = o.user_id
-        where o.thread_id = t.id
-    ) p
-    where m.user_id = reader;
+begin
+    return (
+        select jsonb_build_object(
+            'threads',
+            coalesce(jsonb_agg(
+                jsonb_build_object(
+                    'thread_id', t.id,
+                    'thread_name', chat._longpoll_thread_name(t.id, reader),
+                    'thread_type', t.kind,
+                    'unread_count', n.unread,
+                    'last_message_id', l.id,
+                    'last_message', l.content,
+                    'last_message_date', to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+                    'partners', p.partners)
+                order by t.updated_at desc, t.id desc), '[]'))
+        from chat.members m
+        join chat.threads t on t.id = m.thread_id
+        join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
+        left join lateral (
+            select x.id, x.content, x.created_at
+            from chat.messages x
+            where x.thread_id = t.id
+                and x.deleted_at is null
+            order by x.seq desc
+            limit 1
+        ) l on true
+        cross join lateral (
+            select jsonb_agg(jsonb_build_object('partner_id', u.id, 'name', u.full_name) order by u.id) as partners
+            from chat.members o
+            join chat.users u on u.id = o.user_id
+            where o.thread_id = t.id
+        ) p
+        where m.user_id = reader);
+end
 $$;
 
 COMMENT ON FUNCTION chat.longpoll_threads(reader bigint) IS 'The threads of a user, newest activity first, each with its members, last message and unread count.';
@@ -2303,13 +2414,16 @@ $_$;
 COMMENT ON FUNCTION chat.message(ref text) IS 'The message of a uuid or integer id; null when there is none or the text is neither.';
 
 CREATE FUNCTION chat.message_of(thread bigint, ref text) RETURNS bigint
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select m.id
-    from chat.messages m
-    where m.id = chat.message(ref)
-        and m.thread_id = thread;
+begin
+    return (
+        select m.id
+        from chat.messages m
+        where m.id = chat.message(ref)
+            and m.thread_id = thread);
+end
 $$;
 
 COMMENT ON FUNCTION chat.message_of(thread bigint, ref text) IS 'The same, of one thread: a message of another is as one that is not there.';
@@ -2572,9 +2686,11 @@ $$;
 COMMENT ON FUNCTION chat.offline_messages(OUT part text, reader bigint, since timestamp with time zone, INOUT base pg_snapshot, INOUT base_at timestamp with time zone, INOUT upto pg_snapshot, INOUT upto_at timestamp with time zone, INOUT last_id bigint, max integer) IS 'One page of what a user missed, by time or by position, in parts, and the position to go on from. Never skips.';
 
 CREATE FUNCTION chat.others_in(member bigint, threads bigint[]) RETURNS TABLE(user_id bigint, user_uuid uuid)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+begin
+    return query
     select u.id, u.uuid
     from (
         select distinct m.user_id
@@ -2587,6 +2703,7 @@ CREATE FUNCTION chat.others_in(member bigint, threads bigint[]) RETURNS TABLE(us
     join chat.users u on u.id = o.user_id
     where u.active
     order by u.id;
+end
 $$;
 
 COMMENT ON FUNCTION chat.others_in(member bigint, threads bigint[]) IS 'Who else is in any of these threads, each once, a thousand at most; for who subscribes and asks who is here.';
@@ -2616,7 +2733,7 @@ $$;
 
 COMMENT ON FUNCTION chat.profile(reader bigint, partner text, OUT person_id bigint, OUT body jsonb) IS 'A user as others see them, and their id for the bridge to add whether they are online; not across a block.';
 
-CREATE FUNCTION chat.rooms_history(reader bigint, room bigint, before bigint, after bigint, max integer) RETURNS jsonb
+CREATE FUNCTION chat.rooms_history(reader bigint, room bigint, before bigint, after bigint, max integer) RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2732,9 +2849,10 @@ $$;
 
 COMMENT ON FUNCTION chat.rooms_marks(readers bigint[], rooms bigint[], reached bigint[]) IS 'Timestamps for many waiting polls that messages have answered, in one call, in the order given.';
 
-CREATE FUNCTION chat.rooms_poll(reader bigint, room bigint, since timestamp with time zone, after_seq bigint, max integer) RETURNS jsonb
+CREATE FUNCTION chat.rooms_poll(reader bigint, room bigint, since timestamp with time zone, after_seq bigint, max integer) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     beyond bigint := after_seq;
@@ -2795,7 +2913,7 @@ begin
         stamp := since;
     end if;
 
-    return jsonb_build_object(
+    return json_build_object(
         'seq', case when cardinality(seqs) > 0 then reached else beyond end,
         'count', cardinality(seqs),
         'timestamp', to_char(stamp at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
@@ -2826,12 +2944,15 @@ $$;
 COMMENT ON FUNCTION chat.rooms_send(sender bigint, room bigint, content text) IS 'Adds a message of a member; RC403 for anyone else.';
 
 CREATE FUNCTION chat.said(member bigint) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select u.status
-    from chat.users u
-    where u.id = member;
+begin
+    return (
+        select u.status
+        from chat.users u
+        where u.id = member);
+end
 $$;
 
 COMMENT ON FUNCTION chat.said(member bigint) IS 'What a user last said of themselves; null: nothing.';
@@ -2857,13 +2978,19 @@ $$;
 COMMENT ON FUNCTION chat.say_presence(member bigint, said text) IS 'Stores what a user says of themselves: online, away or offline; the last is also when they were last seen.';
 
 CREATE FUNCTION chat.seen(user_id bigint) RETURNS timestamp with time zone
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+    noted timestamptz;
+begin
     update chat.users u
     set last_seen_at = now()
     where u.id = user_id
-    returning u.last_seen_at;
+    returning u.last_seen_at
+    into noted;
+    return noted;
+end
 $$;
 
 COMMENT ON FUNCTION chat.seen(user_id bigint) IS 'Notes when a user went offline.';
@@ -2918,9 +3045,11 @@ $$;
 COMMENT ON FUNCTION chat.send(sender bigint, thread bigint, content text, message_type text, attachments jsonb, public_id uuid) IS 'Adds a message of a member and returns it in native form; RC403 for anyone else. With an id of the sender''s choice it is added once, however often it is sent.';
 
 CREATE FUNCTION chat.session(session_id text) RETURNS TABLE(sub text, created_at timestamp with time zone, expires_at timestamp with time zone, topic text)
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
+begin
+    return query
     select
         u.uuid::text,
         s.created_at,
@@ -2930,18 +3059,21 @@ CREATE FUNCTION chat.session(session_id text) RETURNS TABLE(sub text, created_at
     join chat.users u on u.id = s.user_id
     where s.session_id = $1
         and (s.expires_at is null or s.expires_at > now());
+end
 $_$;
 
 COMMENT ON FUNCTION chat.session(session_id text) IS 'Whose an opaque cookie session is, from and until when, and the topic that tells of its end; no row when unknown or expired.';
 
 CREATE FUNCTION chat.set_feed(reader bigint, wanted boolean) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+begin
     update chat.users u
     set feed = wanted
     where u.id = reader
         and u.feed <> wanted;
+end
 $$;
 
 COMMENT ON FUNCTION chat.set_feed(reader bigint, wanted boolean) IS 'Turns the general feed of a user on or off, on every device and node.';
@@ -3209,62 +3341,65 @@ $_$;
 COMMENT ON FUNCTION chat.thread(ref text) IS 'The thread of a uuid or integer id; null when there is none or the text is neither.';
 
 CREATE FUNCTION chat.threads_of(reader bigint) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select coalesce(jsonb_agg(
-        jsonb_build_object(
-            'id', t.uuid,
-            'kind', t.kind,
-            'name', t.name,
-            'unread_count', n.unread,
-            'last_message', l.body,
-            'updated_at', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            'members', p.members)
-        order by t.updated_at desc, t.id desc), '[]')
-    from chat.members m
-    join chat.threads t on t.id = m.thread_id
-    join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
-    left join lateral (
-        select v.body
-        from chat.native_messages v
-        where v.thread_id = t.id
-        order by v.seq desc
-        limit 1
-    ) l on true
-    cross join lateral (
-        select jsonb_agg(
+begin
+    return (
+        select coalesce(jsonb_agg(
             jsonb_build_object(
-                'user_id', u.uuid,
-                'full_name', u.full_name,
-                'role', u.role,
-                'username', u.username,
-                'read_up_to_message_id', r.uuid,
-                'delivered_up_to_message_id', d.uuid)
-            order by u.id) as members
-        from chat.members o
-        join chat.users u on u.id = o.user_id
+                'id', t.uuid,
+                'kind', t.kind,
+                'name', t.name,
+                'unread_count', n.unread,
+                'last_message', l.body,
+                'updated_at', to_char(t.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                'members', p.members)
+            order by t.updated_at desc, t.id desc), '[]')
+        from chat.members m
+        join chat.threads t on t.id = m.thread_id
+        join chat.unread_counts n on n.user_id = m.user_id and n.thread_id = m.thread_id
         left join lateral (
-            select x.uuid
-            from chat.messages x
-            where x.thread_id = t.id
-                and x.seq <= o.last_read_seq
-                and x.deleted_at is null
-            order by x.seq desc
+            select v.body
+            from chat.native_messages v
+            where v.thread_id = t.id
+            order by v.seq desc
             limit 1
-        ) r on true
-        left join lateral (
-            select x.uuid
-            from chat.messages x
-            where x.thread_id = t.id
-                and x.seq <= greatest(o.last_delivered_seq, o.last_read_seq)
-                and x.deleted_at is null
-            order by x.seq desc
-            limit 1
-        ) d on true
-        where o.thread_id = t.id
-    ) p
-    where m.user_id = reader;
+        ) l on true
+        cross join lateral (
+            select jsonb_agg(
+                jsonb_build_object(
+                    'user_id', u.uuid,
+                    'full_name', u.full_name,
+                    'role', u.role,
+                    'username', u.username,
+                    'read_up_to_message_id', r.uuid,
+                    'delivered_up_to_message_id', d.uuid)
+                order by u.id) as members
+            from chat.members o
+            join chat.users u on u.id = o.user_id
+            left join lateral (
+                select x.uuid
+                from chat.messages x
+                where x.thread_id = t.id
+                    and x.seq <= o.last_read_seq
+                    and x.deleted_at is null
+                order by x.seq desc
+                limit 1
+            ) r on true
+            left join lateral (
+                select x.uuid
+                from chat.messages x
+                where x.thread_id = t.id
+                    and x.seq <= greatest(o.last_delivered_seq, o.last_read_seq)
+                    and x.deleted_at is null
+                order by x.seq desc
+                limit 1
+            ) d on true
+            where o.thread_id = t.id
+        ) p
+        where m.user_id = reader);
+end
 $$;
 
 COMMENT ON FUNCTION chat.threads_of(reader bigint) IS 'The threads of a user, newest activity first, each with its last message, members and unread count.';
@@ -6599,13 +6734,21 @@ CREATE VIEW chat.conversation_messages AS
     m.seq,
     m.sender_id,
     m.created_at,
-    jsonb_build_object('id', m.uuid, 'conversationId', t.uuid, 'senderId', u.uuid, 'content', m.content, 'messageType', m.message_type, 'createdAt', to_char((m.created_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text), 'isRead', false) AS body
-   FROM ((chat.messages m
-     JOIN chat.threads t ON ((t.id = m.thread_id)))
-     LEFT JOIN chat.users u ON ((u.id = m.sender_id)))
+    ((l.line || 'false}'::text))::jsonb AS body,
+    l.line
+   FROM (((chat.messages m
+     CROSS JOIN LATERAL ( SELECT (('","conversationId":"'::text || x.uuid) || '","senderId":'::text) AS part
+           FROM chat.threads x
+          WHERE (x.id = m.thread_id)
+         OFFSET 0) t)
+     LEFT JOIN LATERAL ( SELECT (('"'::text || x.uuid) || '"'::text) AS id
+           FROM chat.users x
+          WHERE (x.id = m.sender_id)
+         OFFSET 0) u ON (true))
+     CROSS JOIN LATERAL ( SELECT (((((((((('{"id":"'::text || m.uuid) || t.part) || COALESCE(u.id, 'null'::text)) || ',"content":'::text) || (to_json(m.content))::text) || ',"messageType":'::text) || (to_json(m.message_type))::text) || ',"createdAt":"'::text) || to_char((m.created_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text)) || '","isRead":'::text) AS line) l)
   WHERE (m.deleted_at IS NULL);
 
-COMMENT ON VIEW chat.conversation_messages IS 'Messages that are not deleted, each as the JSON of the conversations dialect, unread.';
+COMMENT ON VIEW chat.conversation_messages IS 'Messages that are not deleted, each as the JSON of the conversations dialect: `body` unread, `line` up to whether it is read.';
 
 CREATE VIEW chat.conversation_watermarks AS
  SELECT m.user_id,
@@ -6623,20 +6766,37 @@ CREATE VIEW chat.direct_messages AS
     m.thread_id,
     m.seq,
     m.created_at,
-    jsonb_build_object('id', m.uuid, 'sender_id', s.uuid, 'receiver_id', r.uuid, 'content', m.content, 'is_read', COALESCE((w.last_read_seq >= m.seq), false), 'created_at', to_char((m.created_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text)) AS body
+    (l.line)::jsonb AS body,
+    l.line
    FROM ((((chat.messages m
-     JOIN chat.threads t ON (((t.id = m.thread_id) AND (t.direct_key IS NOT NULL))))
-     LEFT JOIN chat.users s ON ((s.id = m.sender_id)))
-     LEFT JOIN chat.users r ON ((r.id =
-        CASE m.sender_id
-            WHEN (split_part(t.direct_key, ':'::text, 1))::bigint THEN (split_part(t.direct_key, ':'::text, 2))::bigint
-            WHEN (split_part(t.direct_key, ':'::text, 2))::bigint THEN (split_part(t.direct_key, ':'::text, 1))::bigint
-            ELSE NULL::bigint
-        END)))
-     LEFT JOIN chat.members w ON (((w.thread_id = m.thread_id) AND (w.user_id = r.id))))
+     JOIN LATERAL ( SELECT (split_part(x.direct_key, ':'::text, 1))::bigint AS one,
+            (split_part(x.direct_key, ':'::text, 2))::bigint AS two
+           FROM chat.threads x
+          WHERE ((x.id = m.thread_id) AND (x.direct_key IS NOT NULL))
+         OFFSET 0) t ON (true))
+     LEFT JOIN LATERAL ( SELECT ((',"sender_id":"'::text || x.uuid) || '"'::text) AS part
+           FROM chat.users x
+          WHERE (x.id = m.sender_id)
+         OFFSET 0) s ON (true))
+     LEFT JOIN LATERAL ( SELECT ((',"receiver_id":"'::text || x.uuid) || '"'::text) AS part,
+            w.last_read_seq
+           FROM (chat.users x
+             LEFT JOIN chat.members w ON (((w.thread_id = m.thread_id) AND (w.user_id = x.id))))
+          WHERE (x.id =
+                CASE m.sender_id
+                    WHEN t.one THEN t.two
+                    WHEN t.two THEN t.one
+                    ELSE NULL::bigint
+                END)
+         OFFSET 0) r ON (true))
+     CROSS JOIN LATERAL ( SELECT (((((((((('{"id":"'::text || m.uuid) || '"'::text) || COALESCE(s.part, ',"sender_id":null'::text)) || COALESCE(r.part, ',"receiver_id":null'::text)) || ',"content":'::text) || (to_json(m.content))::text) ||
+                CASE
+                    WHEN (r.last_read_seq >= m.seq) THEN ',"is_read":true'::text
+                    ELSE ',"is_read":false'::text
+                END) || ',"created_at":"'::text) || to_char((m.created_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text)) || '"}'::text) AS line) l)
   WHERE (m.deleted_at IS NULL);
 
-COMMENT ON VIEW chat.direct_messages IS 'Messages of direct threads that are not deleted, each as the JSON of the direct dialect.';
+COMMENT ON VIEW chat.direct_messages IS 'Messages of direct threads that are not deleted, each as the JSON of the direct dialect: `line` as text, `body` as jsonb.';
 
 CREATE TABLE chat.gaps (
     thread_id bigint NOT NULL,

@@ -78,12 +78,13 @@ async fn play(path: &Path, app: App, io: bool) {
         let place = format!("{}:{}", path.display(), number + 1);
         run.line(line.trim(), &place).await;
     }
-    for (name, wire) in run.sockets.drain() {
+    // All stay until each has answered: the end of one is news to others.
+    for (name, wire) in &mut run.sockets {
         // Nothing more may have come than the transcript says: the next frame is the answer to this.
         let place = path.display();
         match wire {
-            Wire::Native(mut socket) if run.phoenix.contains_key(&name) => {
-                let beat = match run.phoenix.get(&name) {
+            Wire::Native(socket) if run.phoenix.contains_key(name) => {
+                let beat = match run.phoenix.get(name) {
                     Some(true) => r#"[null,"end","phoenix","heartbeat",{}]"#,
                     _ => r#"{"topic":"phoenix","event":"heartbeat","payload":{},"ref":"end"}"#,
                 };
@@ -92,18 +93,19 @@ async fn play(path: &Path, app: App, io: bool) {
                 let last = answer.contains("phoenix") && answer.contains(r#""end""#);
                 assert!(last, "{place}: {name} got more: {answer}");
             }
-            Wire::Native(mut socket) => {
+            Wire::Native(socket) => {
                 let pong =
                     socket.ask(serde_json::json!({ "type": "ping", "ref": "the end" })).await;
                 assert_eq!(pong["type"], "pong", "{place}: {name} got more: {pong}");
             }
-            Wire::Io(mut socket) => {
+            Wire::Io(socket) => {
                 socket.send(r#"2999["the end"]"#).await;
                 let answer = socket.next().await;
                 assert!(answer.starts_with("3999["), "{place}: {name} got more: {answer}");
             }
         }
     }
+    run.sockets.clear();
     run.app.stop().await;
 }
 

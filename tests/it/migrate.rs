@@ -65,6 +65,39 @@ async fn a_second_run_changes_nothing() {
 }
 
 #[tokio::test]
+async fn pages_that_were_jsonb_become_json_and_keep_their_rights() {
+    let database = Database::new().await;
+    let client = database.client().await;
+    let before = catalog(&database).await;
+    // `anon` is there in every cluster of tests
+    client
+        .batch_execute(
+            "drop function chat.history_page(bigint, bigint, bigint, bigint, int); \
+             create function chat.history_page(reader bigint, thread bigint, before bigint, after bigint, max int) \
+                 returns jsonb language sql as 'select null::jsonb'; \
+             update rowcast.installed set hash = md5('select null::jsonb') where signature like 'chat.history_page(%'; \
+             revoke all on function chat.history_page from public; \
+             grant execute on function chat.history_page, chat.offline_messages to anon",
+        )
+        .await
+        .expect("as an older version left it");
+    migrate::forget_functions(&database.target(), database.lifecycle()).await.expect("forgotten");
+    run(&database.target(), &database).await.expect("upgraded");
+    assert_eq!(catalog(&database).await, before);
+    let may = client
+        .query_one(
+            "select has_function_privilege('anon', p.oid, 'execute'), \
+                 has_function_privilege('authenticated', p.oid, 'execute'), \
+                 has_function_privilege('anon', 'chat.offline_messages'::regproc, 'execute') \
+             from pg_proc p where p.oid = 'chat.history_page'::regproc and p.prorettype = 'json'::regtype",
+            &[],
+        )
+        .await
+        .expect("a function that returns json");
+    assert_eq!((may.get(0), may.get(1), may.get(2)), (true, false, true));
+}
+
+#[tokio::test]
 async fn an_edited_migration_is_refused_by_name() {
     let database = Database::new().await;
     let client = database.client().await;

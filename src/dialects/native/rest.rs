@@ -240,8 +240,7 @@ async fn history(reference: String, services: Services, ask: Result<Ask>) -> Res
     if let Some(after) = ask.parameter("after") {
         range.after = Some(message(&services, &after, "after").await?);
     }
-    let thread = services.chat.thread(&reference).await?;
-    Ok(data(StatusCode::OK, &services.chat.history(caller.user, thread, range).await?))
+    Ok(data(StatusCode::OK, &services.chat.history(caller.user, &reference, range).await?))
 }
 
 async fn send(reference: String, services: Services, ask: Result<Ask>) -> Result<Response> {
