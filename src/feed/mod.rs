@@ -8,6 +8,7 @@ mod batches;
 mod bell;
 mod gaps;
 mod keeper;
+mod line;
 mod log;
 mod origin;
 mod pace;
@@ -17,7 +18,6 @@ mod status;
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
-use tokio_postgres::Client;
 use tracing::{Instrument, Span};
 
 pub use keeper::Keeper;
@@ -33,7 +33,7 @@ pub(crate) use self::{
 };
 use crate::{
     cursor::Position,
-    db::Target,
+    db::{Target, pooler},
     error::{Error, Result},
     hub::Hub,
     lifecycle::Lifecycle,
@@ -45,6 +45,7 @@ use crate::{
 };
 use bell::Bell;
 use gaps::{Gap, Gaps};
+use line::Line;
 use pace::Pace;
 
 /// A read that takes longer has lost its connection, whatever TCP says.
@@ -67,7 +68,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Prepares a feed that listens on `target`, which must not be a transaction-mode pooler for LISTEN to work.
+    /// Prepares a feed that listens on `target`; one that is a pooler in transaction mode is polled through.
     pub fn new(target: Target, hub: Hub, lifecycle: Lifecycle) -> Self {
         Self { target, hub, status: Status::default(), lifecycle }
     }
@@ -98,19 +99,18 @@ impl Feed {
     ///
     /// `unread` counts the reads since the last one that came to its end; `gaps` is what clients are still to be told.
     async fn one_connection(&self, unread: &mut u32, gaps: &mut Gaps) -> Result<()> {
-        let (client, connection) = self.target.connect().await?;
+        let pooler::Dialled { client, connection, pooled } = pooler::dial(&self.target).await?;
         let bell = Bell::hang(connection, &self.lifecycle, self.status.clone());
-        within(READ_DEADLINE, prepare_session(&client)).await?;
-        let statement =
-            within(READ_DEADLINE, async { Ok(client.prepare(log::READ).await?) }).await?;
-        let mut position = self.starting_position(&client, *unread).await?;
-        let mut floor =
-            within(READ_DEADLINE, origin::floor(&client, origin::FLOOR, &position)).await?;
+        let shared = pooled && pooler::is_shared(&client, &self.target, &self.lifecycle).await;
+        let line = within(READ_DEADLINE, Line::open(client, shared)).await?;
+        let mut position = self.starting_position(&line, *unread).await?;
+        let mut floor = within(READ_DEADLINE, origin::floor(&line, &position)).await?;
         self.status.connected();
         metrics::gauge!(LISTENER_UP).set(1.0);
-        tracing::info!(database = %self.target.describe(), "listening on {}", self.target.describe());
+        let doing = if line.listens() { "listening on" } else { "reading through" };
+        tracing::info!(database = %self.target.describe(), "{doing} {}", self.target.describe());
 
-        let mut pace = Pace::new(within(ECHO_DEADLINE * 2, self.echo(&client, &bell)).await?);
+        let mut pace = Pace::new(within(ECHO_DEADLINE * 2, self.echo(&line, &bell)).await?);
         self.status.mode(pace.mode());
         let mut catching_up = true;
         let mut cause = "start";
@@ -118,7 +118,7 @@ impl Feed {
             metrics::counter!(FEED_READS_TOTAL, "cause" => cause).increment(1);
             *unread += 1;
             let span = span_of_read(cause);
-            let reading = self.read(&client, &statement, position, floor);
+            let reading = self.read(&line, position, floor);
             let read = reading.instrument(span.clone()).await?;
             span.record("rowcast.changes", read.changes);
             *unread = 0;
@@ -152,38 +152,32 @@ impl Feed {
     }
 
     /// Where to go on.
-    async fn starting_position(&self, client: &Client, unread: u32) -> Result<Position> {
-        let origin = within(READ_DEADLINE, origin::origin(client)).await?;
+    async fn starting_position(&self, line: &Line, unread: u32) -> Result<Position> {
+        let origin = within(READ_DEADLINE, origin::origin(line)).await?;
         let too_much = match origin.continued(&self.hub) {
-            Some(position) => unread >= MAX_UNREAD || self.is_far_behind(client, &position).await?,
+            Some(position) => unread >= MAX_UNREAD || self.is_far_behind(line, &position).await?,
             None => false,
         };
         Ok(origin.go_on(&self.hub, too_much))
     }
 
     /// Whether a position lacks more changes than are read in one go.
-    async fn is_far_behind(&self, client: &Client, position: &Position) -> Result<bool> {
+    async fn is_far_behind(&self, line: &Line, position: &Position) -> Result<bool> {
         let counting = async {
-            let floor = origin::floor(client, origin::FLOOR, position).await?;
-            log::backlog(client, position, floor, MAX_BACKLOG).await
+            let floor = origin::floor(line, position).await?;
+            log::backlog(line, position, floor, MAX_BACKLOG).await
         };
         let counted = timeout(READ_DEADLINE, counting).await;
         counted.map_or(Ok(true), |counted| Ok(counted? >= MAX_BACKLOG))
     }
 
     /// Reads all that `position` lacks and pushes it into the hub.
-    async fn read(
-        &self,
-        client: &Client,
-        statement: &tokio_postgres::Statement,
-        position: Position,
-        floor: u64,
-    ) -> Result<Read> {
+    async fn read(&self, line: &Line, position: Position, floor: u64) -> Result<Read> {
         let Some((_, history)) = self.hub.position() else {
             return Err(Error::internal("reading before the hub has a position"));
         };
         let looked_up = self.hub.looked_up();
-        let reading = log::lacking(client, statement, &position, floor, &looked_up);
+        let reading = log::lacking(line, &position, floor, &looked_up);
         let rows = within(READ_DEADLINE, reading).await?;
         let mut reading = log::Reading::new(position, history, rows);
         let mut changes = 0;
@@ -199,6 +193,7 @@ impl Feed {
             }
             self.status.read();
         }
+        within(READ_DEADLINE, line.end()).await?;
         let gaps = reading.gaps();
         let batch = reading.finish()?;
         self.hub.finish(&batch);
@@ -208,8 +203,12 @@ impl Feed {
 
     /// Whether a notification sent now comes back: a pooler accepts LISTEN and then drops everything. That of this very
     /// connection may come back all the same; the keeper's, from others, tell.
-    async fn echo(&self, client: &Client, bell: &Arc<Bell>) -> Result<Mode> {
-        client.execute("select rowcast.echo($1)", &[&self.status.token()]).await?;
+    async fn echo(&self, line: &Line, bell: &Arc<Bell>) -> Result<Mode> {
+        if !line.listens() {
+            said(Mode::Poll);
+            return Ok(Mode::Poll);
+        }
+        line.one("select rowcast.echo($1)", &[&self.status.token()]).await?;
         let heard = timeout(ECHO_DEADLINE, bell.echoed()).await.is_ok();
         if heard {
             return Ok(Mode::Notify);
@@ -233,19 +232,6 @@ struct Read {
     position: Position,
     changes: u64,
     gaps: Vec<Gap>,
-}
-
-/// Plans for the log must not depend on statistics: it grows from empty to large and back all day. Without this, a
-/// large log makes a read of three rows start two parallel workers, and every writer on the machine feels it.
-async fn prepare_session(client: &Client) -> Result<()> {
-    client
-        .batch_execute(
-            "set search_path = pg_catalog; set timezone = 'UTC'; set statement_timeout = '30s'; \
-             set enable_seqscan = off; set max_parallel_workers_per_gather = 0; set jit = off; \
-             set plan_cache_mode = force_generic_plan; listen rowcast; listen rowcast_echo",
-        )
-        .await?;
-    Ok(())
 }
 
 /// The span of a read that something asked for; those that only look are no news.
