@@ -1,11 +1,17 @@
 //! The feed's own connection: a session that is set up once and listens; or, where a pooler hands connections round, one
 //! transaction after the other that leaves nothing behind.
 
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
 use tokio_postgres::{Client, Row, RowStream, types::ToSql};
 
 use super::log::READ;
 use crate::{
-    db::{Prepared, Types},
+    cursor::Snapshot,
+    db::{Prepared, Types, plain_row},
     error::{Error, Result},
 };
 
@@ -21,21 +27,37 @@ const BEGIN: &str = "begin isolation level read committed; \
      set local max_parallel_workers_per_gather = 0; set local jit = off; \
      set local plan_cache_mode = force_generic_plan";
 
+/// Which server, which of its processes, and what it sees: one row, with `begin` in one message or by itself.
+const WHERE: &str = "select pg_catalog.pg_postmaster_start_time(), pg_catalog.pg_backend_pid(), \
+     pg_catalog.pg_current_snapshot()";
+/// Connections of a pooler's that are kept in mind; met again after that, one is looked at again.
+const MOST: usize = 1_000;
+
 /// A connection that reads the log.
 pub(super) struct Line {
     client: Client,
     read: Prepared<'static>,
-    /// Where no session is ours.
-    shared: Option<Types>,
+    shared: Option<Shared>,
 }
+
+/// Where no session is ours.
+#[derive(Default)]
+struct Shared {
+    types: Types,
+    /// The server's processes that served us. After a crash, or where the pooler leads to another server, all are new.
+    met: Mutex<HashSet<Process>>,
+}
+
+/// When its server started, and its number there.
+type Process = [Option<String>; 2];
 
 impl Line {
     /// Sets the session up, and listens; on a `shared` connection neither, for others would be left with it.
     pub(super) async fn open(client: Client, shared: bool) -> Result<Self> {
         if shared {
-            let types = Types::default();
-            let read = Prepared::Whole(READ, types.of(&client, READ).await?);
-            return Ok(Self { client, read, shared: Some(types) });
+            let shared = Shared::default();
+            let read = Prepared::Whole(READ, shared.types.of(&client, READ).await?);
+            return Ok(Self { client, read, shared: Some(shared) });
         }
         client.batch_execute(SESSION).await?;
         let read = Prepared::Named(client.prepare(READ).await?);
@@ -49,7 +71,7 @@ impl Line {
 
     /// Runs a statement by itself and returns its one row.
     pub(super) async fn one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row> {
-        let Some(types) = &self.shared else {
+        let Some(Shared { types, .. }) = &self.shared else {
             return Ok(self.client.query_one(sql, params).await?);
         };
         let statement = Prepared::Whole(sql, types.of(&self.client, sql).await?);
@@ -57,10 +79,13 @@ impl Line {
         row.ok_or_else(|| Error::internal("a statement returned no row where one was due"))
     }
 
-    /// Starts a read; it is over with `end`.
-    pub(super) async fn read(&self, params: &[&(dyn ToSql + Sync)]) -> Result<RowStream> {
-        self.begin().await?;
-        Ok(self.read.rows(&self.client, params).await?)
+    /// Whether nothing has ended since a snapshot, on a server that we know: then there is nothing to read. Asked where
+    /// a read is dear, for the statement goes there whole; elsewhere the answer is no.
+    pub(super) async fn is_still(&self, snapshot: &Snapshot) -> Result<bool> {
+        let Some(Shared { met, .. }) = &self.shared else { return Ok(false) };
+        let (process, seen) = read(plain_row(&self.client, WHERE).await?);
+        let known = met.lock().unwrap_or_else(PoisonError::into_inner).contains(&process);
+        Ok(known && seen.as_deref() == Some(&snapshot.to_string()))
     }
 
     /// Makes the plans of what follows, up to `end`, those of the log.
@@ -71,11 +96,34 @@ impl Line {
         Ok(())
     }
 
-    /// Ends what `begin` or `read` began; without it, only the connection's end does.
+    /// The same; false when what serves us was not met before. A pooler does not tell that the server crashed, or is
+    /// another one: whoever then asks finds out, and the next time it is known.
+    pub(super) async fn begin_where_known(&self) -> Result<bool> {
+        let Some(Shared { met, .. }) = &self.shared else { return Ok(true) };
+        let (process, _) = read(plain_row(&self.client, &format!("{BEGIN}; {WHERE}")).await?);
+        let mut met = met.lock().unwrap_or_else(PoisonError::into_inner);
+        if met.len() >= MOST {
+            met.clear();
+        }
+        Ok(!met.insert(process))
+    }
+
+    /// Starts a read.
+    pub(super) async fn read(&self, params: &[&(dyn ToSql + Sync)]) -> Result<RowStream> {
+        Ok(self.read.rows(&self.client, params).await?)
+    }
+
+    /// Ends what `begin` began; without it, only the connection's end does.
     pub(super) async fn end(&self) -> Result<()> {
         if self.shared.is_some() {
             self.client.batch_execute("commit").await?;
         }
         Ok(())
     }
+}
+
+/// Who served us, and what it sees.
+fn read(row: Vec<Option<String>>) -> (Process, Option<String>) {
+    let mut row = row.into_iter();
+    ([row.next().flatten(), row.next().flatten()], row.next().flatten())
 }

@@ -156,9 +156,9 @@ pub(super) async fn backlog(
     let params: [&(dyn ToSql + Sync); 5] =
         [&Xid(base.snapshot.xmax()), &xip, &Xid(floor), &Micros(base.at), &most];
     line.begin().await?;
-    let row = line.one(COUNT, &params).await?;
+    let row = line.one(COUNT, &params).await;
     line.end().await?;
-    Ok(row.try_get(0)?)
+    Ok(row?.try_get(0)?)
 }
 
 /// The batch that a position is in; ids start at 1.

@@ -54,6 +54,8 @@ const READ_DEADLINE: Duration = Duration::from_secs(3);
 const ECHO_DEADLINE: Duration = Duration::from_secs(2);
 /// More changes than this are not read in one go: sorting them all would take longer than a read may, for ever.
 const MAX_BACKLOG: i64 = 20_000;
+/// Where reads are dear: without one, it is only asked for so long whether there is anything to read.
+const STILL_FOR: Duration = Duration::from_millis(250);
 /// So many reads in a row that did not come to their end are given up; fewer changes than that, then, but large ones.
 const MAX_UNREAD: u32 = 2;
 /// Reconnecting starts at once and backs off to this.
@@ -114,7 +116,22 @@ impl Feed {
         self.status.mode(pace.mode());
         let mut catching_up = true;
         let mut cause = "start";
+        let mut last_read = Instant::now();
         loop {
+            if cause == "poll" && last_read.elapsed() < STILL_FOR {
+                let still = self.is_still(&line, &position);
+                if within(READ_DEADLINE, still).await? {
+                    self.status.read();
+                    cause = pause(&bell, &mut pace, 0, false).await?;
+                    continue;
+                }
+            }
+            while !within(READ_DEADLINE, line.begin_where_known()).await? {
+                within(READ_DEADLINE, line.end()).await?;
+                position = self.starting_position(&line, *unread).await?;
+                floor = within(READ_DEADLINE, origin::floor(&line, &position)).await?;
+            }
+            last_read = Instant::now();
             metrics::counter!(FEED_READS_TOTAL, "cause" => cause).increment(1);
             *unread += 1;
             let span = span_of_read(cause);
@@ -134,20 +151,8 @@ impl Feed {
                 self.status.mode(pace.mode());
                 said(pace.mode());
             }
-            let wait = pace.after(read.changes, !position.base.snapshot.xip().is_empty());
-            cause = tokio::select! {
-                biased;
-                () = bell.rung() => { pace.rung(); "ring" }
-                () = bell.lost() => return Err(Error::unavailable("the listening connection closed")),
-                () = tokio::time::sleep(wait) => {
-                    pace.is_quiet();
-                    pace.cause()
-                }
-            };
-            let breath = pace.breath();
-            if cause == "ring" && !breath.is_zero() {
-                tokio::time::sleep(breath).await;
-            }
+            let open = !position.base.snapshot.xip().is_empty();
+            cause = pause(&bell, &mut pace, read.changes, open).await?;
         }
     }
 
@@ -167,8 +172,16 @@ impl Feed {
             let floor = origin::floor(line, position).await?;
             log::backlog(line, position, floor, MAX_BACKLOG).await
         };
-        let counted = timeout(READ_DEADLINE, counting).await;
-        counted.map_or(Ok(true), |counted| Ok(counted? >= MAX_BACKLOG))
+        match timeout(READ_DEADLINE, counting).await {
+            Ok(counted) => Ok(counted? >= MAX_BACKLOG),
+            Err(_) => within(READ_DEADLINE, line.end()).await.map(|()| true),
+        }
+    }
+
+    /// Whether a read would find nothing and have nothing to tell.
+    async fn is_still(&self, line: &Line, position: &Position) -> Result<bool> {
+        let whole = position.partial.is_none() && self.hub.looked_up().is_empty();
+        Ok(whole && line.is_still(&position.base.snapshot).await?)
     }
 
     /// Reads all that `position` lacks and pushes it into the hub.
@@ -232,6 +245,26 @@ struct Read {
     position: Position,
     changes: u64,
     gaps: Vec<Gap>,
+}
+
+/// Waits until it is time for the next read, after one that brought `changes` with other transactions `open` or not;
+/// returns why it comes about.
+async fn pause(bell: &Bell, pace: &mut Pace, changes: u64, open: bool) -> Result<&'static str> {
+    let wait = pace.after(changes, open);
+    let cause = tokio::select! {
+        biased;
+        () = bell.rung() => { pace.rung(); "ring" }
+        () = bell.lost() => return Err(Error::unavailable("the listening connection closed")),
+        () = tokio::time::sleep(wait) => {
+            pace.is_quiet();
+            pace.cause()
+        }
+    };
+    let breath = pace.breath();
+    if cause == "ring" && !breath.is_zero() {
+        tokio::time::sleep(breath).await;
+    }
+    Ok(cause)
 }
 
 /// The span of a read that something asked for; those that only look are no news.
