@@ -5,7 +5,11 @@ use std::future::poll_fn;
 use tokio::sync::mpsc;
 use tokio_postgres::{AsyncMessage, Client};
 
-use super::{Target, connect::Connection};
+use super::{
+    Target,
+    connect::Connection,
+    pooler::{self, Dialled},
+};
 use crate::{error::Result, lifecycle::Lifecycle};
 
 /// Notifications that wait to be taken; further ones are dropped, for they only say that there is something to read.
@@ -19,12 +23,15 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Connects and listens on a channel, whose name must be a plain identifier.
+    /// Connects and listens on a channel, whose name must be a plain identifier. Where a pooler hands connections round
+    /// nothing would come, and others were left with what was asked for: there it hears nothing.
     pub async fn open(target: &Target, channel: &str, lifecycle: &Lifecycle) -> Result<Self> {
-        let (client, connection) = target.connect().await?;
+        let Dialled { client, connection, pooled } = pooler::dial(target).await?;
         let (sender, notes) = mpsc::channel(WAITING);
         lifecycle.service("listener", drive(connection, sender));
-        client.batch_execute(&format!("listen {channel}")).await?;
+        if !(pooled && pooler::is_shared(&client, target, lifecycle).await) {
+            client.batch_execute(&format!("listen {channel}")).await?;
+        }
         Ok(Self { client, notes })
     }
 

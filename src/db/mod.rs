@@ -10,13 +10,16 @@ pub mod listen;
 pub mod migrate;
 mod plain;
 pub mod pool;
+pub mod pooler;
 mod tls;
 pub mod types;
+mod whole;
 
 pub use connect::Target;
 pub use plain::plain_row;
 pub use pool::{Lease, Pool};
 pub use tokio_postgres::Row;
+pub use whole::{Prepared, Types};
 
 /// Whether a text can be taken apart as a connection string; nothing that it names is looked at.
 pub fn is_dsn(text: &str) -> bool {

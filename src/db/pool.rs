@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    ops::Deref,
     pin::Pin,
     sync::{
         Arc,
@@ -17,13 +16,17 @@ use deadpool_postgres::{
 };
 use tokio::task::JoinHandle;
 use tokio_postgres::{
-    Client, Row, Statement,
+    Client, Row, RowStream,
     error::SqlState,
     types::{FromSqlOwned, ToSql},
 };
 use tracing::Instrument;
 
-use super::connect::{Connection, Failure, Target, drive};
+use super::{
+    connect::{Connection, Failure, Target, drive},
+    pooler::{self, Dialled},
+    whole::{Prepared, Types},
+};
 use crate::{
     error::{Error, Result},
     lifecycle::Lifecycle,
@@ -53,10 +56,11 @@ impl Pool {
             ("max_parallel_workers_per_gather", "0"),
             ("jit", "off"),
         ];
-        let dial = Dial(Arc::new(Dialled {
+        let dial = Dial(Arc::new(Way {
             target: target.with_settings(&settings),
             plain: target.clone(),
-            settings_refused: AtomicBool::new(false),
+            pooled: AtomicBool::new(false),
+            types: Types::default(),
             lifecycle: lifecycle.clone(),
         }));
         let method = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -136,7 +140,7 @@ impl Pool {
         self.query(sql, params).await.map(drop)
     }
 
-    /// Takes a connection out, for `query_raw` and transactions; the caller keeps the time.
+    /// Takes a connection out, for rows as they come in and for errors in full; the caller keeps the time.
     ///
     /// Give it back with [`Lease::done`] when everything that was asked has been answered. Dropping it instead
     /// cancels what runs on it and closes it.
@@ -184,17 +188,53 @@ impl Lease {
         self.object = None;
     }
 
-    /// Prepares a statement, once for each connection.
-    pub async fn prepare(&self, sql: &str) -> Result<Statement> {
-        Ok(self.connection().prepare_cached(sql).await?)
+    /// Makes a statement ready: prepared, once for each connection; or, behind a pooler, to be sent whole.
+    pub async fn prepare<'a>(&self, sql: &'a str) -> Result<Prepared<'a>> {
+        Ok(self.ready(sql).await?)
+    }
+
+    /// Runs a statement that was made ready here, and returns its rows.
+    pub async fn query(
+        &self,
+        statement: &Prepared<'_>,
+        params: Params<'_>,
+    ) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
+        let result = statement.query(self.connection(), params).await;
+        result.inspect_err(|error| self.failed(statement, error))
+    }
+
+    /// The same, as they come in.
+    pub async fn rows(
+        &self,
+        statement: &Prepared<'_>,
+        params: Params<'_>,
+    ) -> std::result::Result<RowStream, tokio_postgres::Error> {
+        let result = statement.rows(self.connection(), params).await;
+        result.inspect_err(|error| self.failed(statement, error))
     }
 
     async fn run(&self, sql: &str, params: Params<'_>) -> std::result::Result<Vec<Row>, Fault> {
-        let connection = self.connection();
-        let prepared = connection.prepare_cached(sql).await;
-        let statement = prepared.map_err(|error| Fault { unsent: error.is_closed(), error })?;
-        let result = connection.query(&statement, params).await;
+        let ready = self.ready(sql).await;
+        let statement = ready.map_err(|error| Fault { unsent: error.is_closed(), error })?;
+        let result = self.query(&statement, params).await;
         result.map_err(|error| Fault { unsent: is_stale_plan(&error), error })
+    }
+
+    async fn ready<'a>(
+        &self,
+        sql: &'a str,
+    ) -> std::result::Result<Prepared<'a>, tokio_postgres::Error> {
+        let (connection, Way { pooled, types, .. }) = (self.connection(), &*self.dial.0);
+        if pooled.load(Ordering::Relaxed) {
+            return Ok(Prepared::Whole(sql, types.of(connection, sql).await?));
+        }
+        Ok(Prepared::Named(connection.prepare_cached(sql).await?))
+    }
+
+    fn failed(&self, statement: &Prepared<'_>, error: &tokio_postgres::Error) {
+        if let Prepared::Whole(sql, _) = statement {
+            self.dial.0.types.forget(sql, error);
+        }
     }
 
     fn connection(&self) -> &ClientWrapper {
@@ -202,14 +242,6 @@ impl Lease {
             Some(object) => object,
             None => unreachable!("`done` and `drop` end the lease"),
         }
-    }
-}
-
-impl Deref for Lease {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        self.connection()
     }
 }
 
@@ -231,7 +263,7 @@ struct Fault {
     unsent: bool,
 }
 
-/// A statement prepared before `migrate` changed what it returns, or on another connection of a pooler.
+/// A statement prepared before `migrate` changed what it returns, or on a connection that is not ours alone.
 fn is_stale_plan(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some_and(|raised| {
         *raised.code() == SqlState::INVALID_SQL_STATEMENT_NAME
@@ -242,30 +274,32 @@ fn is_stale_plan(error: &tokio_postgres::Error) -> bool {
 
 /// How the pool connects: by our own TLS rules, in tasks that the lifecycle owns.
 #[derive(Clone)]
-struct Dial(Arc<Dialled>);
+struct Dial(Arc<Way>);
 
-struct Dialled {
+struct Way {
     target: Target,
-    /// Without settings: for cancelling, and for poolers that refuse them.
+    /// Without settings: for cancelling, and for poolers.
     plain: Target,
-    settings_refused: AtomicBool,
+    /// Whether a pooler was met; then nothing of a statement or a session is left on a connection.
+    pooled: AtomicBool,
+    /// What is known of statements that are sent whole.
+    types: Types,
     lifecycle: Lifecycle,
 }
 
 impl Dial {
     async fn open(&self) -> std::result::Result<(Client, Connection), Failure> {
-        let Dialled { target, plain, settings_refused, .. } = &*self.0;
-        if settings_refused.load(Ordering::Relaxed) {
+        let Way { target, plain, pooled, .. } = &*self.0;
+        if pooled.load(Ordering::Relaxed) {
             return plain.open().await;
         }
-        match target.open().await {
-            Err(Failure::Postgres(error)) if refuses_settings(&error) => {
-                tracing::info!("a pooler refuses session settings; going on without them");
-                settings_refused.store(true, Ordering::Relaxed);
-                plain.open().await
-            }
-            result => result,
+        let Dialled { client, connection, pooled: met } = pooler::dial_with(target, plain).await?;
+        if met && !pooled.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                "a pooler is in between: statements are sent whole, without session settings"
+            );
         }
+        Ok((client, connection))
     }
 }
 
@@ -286,10 +320,3 @@ impl Connect for Dial {
 }
 
 type Connected = std::result::Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
-
-/// pgbouncer and its like know a few start-up parameters only.
-fn refuses_settings(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| {
-        [SqlState::PROTOCOL_VIOLATION, SqlState::FEATURE_NOT_SUPPORTED].contains(code)
-    })
-}

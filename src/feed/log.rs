@@ -8,12 +8,13 @@ use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 use futures_util::{StreamExt, stream::Fuse};
 use postgres_types::ToSql;
 use tokio::time::{Instant, timeout};
-use tokio_postgres::{Client, Row, RowStream, Statement};
+use tokio_postgres::{Row, RowStream};
 use tracing::Instrument;
 
 use super::{
     batches::{Batches, Chunk},
     gaps::Gap,
+    line::Line,
     origin,
 };
 use crate::{
@@ -113,8 +114,7 @@ const REPLAY: &str = lacking!(
 
 /// Starts a read on the feed's own connection; of `looked_up` it tells the shapes, too.
 pub(super) async fn lacking(
-    client: &Client,
-    statement: &Statement,
+    line: &Line,
     position: &Position,
     floor: u64,
     looked_up: &[Topic],
@@ -133,12 +133,12 @@ pub(super) async fn lacking(
         &upto_at,
         &looked_up,
     ];
-    Ok(client.query_raw(statement, params).await?)
+    line.read(&params).await
 }
 
 /// How many changes a position lacks, at most `most`; those of the batch that it is in count whole.
 pub(super) async fn backlog(
-    client: &Client,
+    line: &Line,
     position: &Position,
     floor: u64,
     most: i64,
@@ -155,7 +155,10 @@ pub(super) async fn backlog(
     let xip: Vec<Xid> = base.snapshot.xip().iter().map(|&xid| Xid(xid)).collect();
     let params: [&(dyn ToSql + Sync); 5] =
         [&Xid(base.snapshot.xmax()), &xip, &Xid(floor), &Micros(base.at), &most];
-    Ok(client.query_one(COUNT, &params).await?.try_get(0)?)
+    line.begin().await?;
+    let row = line.one(COUNT, &params).await;
+    line.end().await?;
+    Ok(row?.try_get(0)?)
 }
 
 /// The batch that a position is in; ids start at 1.
@@ -281,7 +284,10 @@ async fn page(
 ) -> Result<(Page, u64)> {
     let client = pool.raw().await?;
     let statement = client.prepare(origin::FLOOR).await?;
-    let floor = origin::floor(&client, &statement, position).await?;
+    let row = client.query(&statement, &[&Micros(position.base.at)]).await?.pop();
+    let row =
+        row.ok_or_else(|| Error::internal("a statement returned no row where one was due"))?;
+    let floor = origin::floor_of(&row, position)?;
     let base = &position.base;
     let xip: Vec<Xid> = base.snapshot.xip().iter().map(|&xid| Xid(xid)).collect();
     let (upto, last_id, upto_at) = partial(position);
@@ -296,7 +302,7 @@ async fn page(
     }
     let sql = if topics.is_some() { REPLAY } else { REPLAY_ALL };
     let statement = client.prepare(sql).await?;
-    let rows = client.query_raw(&statement, params).await?;
+    let rows = client.rows(&statement, &params).await?;
     let mut reading = Reading::new(position.clone(), history, rows);
     let mut deliveries = Vec::new();
     let mut bytes = 0;

@@ -8,6 +8,7 @@ mod batches;
 mod bell;
 mod gaps;
 mod keeper;
+mod line;
 mod log;
 mod origin;
 mod pace;
@@ -17,7 +18,6 @@ mod status;
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
-use tokio_postgres::Client;
 use tracing::{Instrument, Span};
 
 pub use keeper::Keeper;
@@ -33,7 +33,7 @@ pub(crate) use self::{
 };
 use crate::{
     cursor::Position,
-    db::Target,
+    db::{Target, pooler},
     error::{Error, Result},
     hub::Hub,
     lifecycle::Lifecycle,
@@ -45,6 +45,7 @@ use crate::{
 };
 use bell::Bell;
 use gaps::{Gap, Gaps};
+use line::Line;
 use pace::Pace;
 
 /// A read that takes longer has lost its connection, whatever TCP says.
@@ -53,6 +54,8 @@ const READ_DEADLINE: Duration = Duration::from_secs(3);
 const ECHO_DEADLINE: Duration = Duration::from_secs(2);
 /// More changes than this are not read in one go: sorting them all would take longer than a read may, for ever.
 const MAX_BACKLOG: i64 = 20_000;
+/// Where reads are dear: without one, it is only asked for so long whether there is anything to read.
+const STILL_FOR: Duration = Duration::from_millis(250);
 /// So many reads in a row that did not come to their end are given up; fewer changes than that, then, but large ones.
 const MAX_UNREAD: u32 = 2;
 /// Reconnecting starts at once and backs off to this.
@@ -67,7 +70,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Prepares a feed that listens on `target`, which must not be a transaction-mode pooler for LISTEN to work.
+    /// Prepares a feed that listens on `target`; one that is a pooler in transaction mode is polled through.
     pub fn new(target: Target, hub: Hub, lifecycle: Lifecycle) -> Self {
         Self { target, hub, status: Status::default(), lifecycle }
     }
@@ -98,27 +101,41 @@ impl Feed {
     ///
     /// `unread` counts the reads since the last one that came to its end; `gaps` is what clients are still to be told.
     async fn one_connection(&self, unread: &mut u32, gaps: &mut Gaps) -> Result<()> {
-        let (client, connection) = self.target.connect().await?;
+        let pooler::Dialled { client, connection, pooled } = pooler::dial(&self.target).await?;
         let bell = Bell::hang(connection, &self.lifecycle, self.status.clone());
-        within(READ_DEADLINE, prepare_session(&client)).await?;
-        let statement =
-            within(READ_DEADLINE, async { Ok(client.prepare(log::READ).await?) }).await?;
-        let mut position = self.starting_position(&client, *unread).await?;
-        let mut floor =
-            within(READ_DEADLINE, origin::floor(&client, origin::FLOOR, &position)).await?;
+        let shared = pooled && pooler::is_shared(&client, &self.target, &self.lifecycle).await;
+        let line = within(READ_DEADLINE, Line::open(client, shared)).await?;
+        let mut position = self.starting_position(&line, *unread).await?;
+        let mut floor = within(READ_DEADLINE, origin::floor(&line, &position)).await?;
         self.status.connected();
         metrics::gauge!(LISTENER_UP).set(1.0);
-        tracing::info!(database = %self.target.describe(), "listening on {}", self.target.describe());
+        let doing = if line.listens() { "listening on" } else { "reading through" };
+        tracing::info!(database = %self.target.describe(), "{doing} {}", self.target.describe());
 
-        let mut pace = Pace::new(within(ECHO_DEADLINE * 2, self.echo(&client, &bell)).await?);
+        let mut pace = Pace::new(within(ECHO_DEADLINE * 2, self.echo(&line, &bell)).await?);
         self.status.mode(pace.mode());
         let mut catching_up = true;
         let mut cause = "start";
+        let mut last_read = Instant::now();
         loop {
+            if cause == "poll" && last_read.elapsed() < STILL_FOR {
+                let still = self.is_still(&line, &position);
+                if within(READ_DEADLINE, still).await? {
+                    self.status.read();
+                    cause = pause(&bell, &mut pace, 0, false).await?;
+                    continue;
+                }
+            }
+            while !within(READ_DEADLINE, line.begin_where_known()).await? {
+                within(READ_DEADLINE, line.end()).await?;
+                position = self.starting_position(&line, *unread).await?;
+                floor = within(READ_DEADLINE, origin::floor(&line, &position)).await?;
+            }
+            last_read = Instant::now();
             metrics::counter!(FEED_READS_TOTAL, "cause" => cause).increment(1);
             *unread += 1;
             let span = span_of_read(cause);
-            let reading = self.read(&client, &statement, position, floor);
+            let reading = self.read(&line, position, floor);
             let read = reading.instrument(span.clone()).await?;
             span.record("rowcast.changes", read.changes);
             *unread = 0;
@@ -134,56 +151,46 @@ impl Feed {
                 self.status.mode(pace.mode());
                 said(pace.mode());
             }
-            let wait = pace.after(read.changes, !position.base.snapshot.xip().is_empty());
-            cause = tokio::select! {
-                biased;
-                () = bell.rung() => { pace.rung(); "ring" }
-                () = bell.lost() => return Err(Error::unavailable("the listening connection closed")),
-                () = tokio::time::sleep(wait) => {
-                    pace.is_quiet();
-                    pace.cause()
-                }
-            };
-            let breath = pace.breath();
-            if cause == "ring" && !breath.is_zero() {
-                tokio::time::sleep(breath).await;
-            }
+            let open = !position.base.snapshot.xip().is_empty();
+            cause = pause(&bell, &mut pace, read.changes, open).await?;
         }
     }
 
     /// Where to go on.
-    async fn starting_position(&self, client: &Client, unread: u32) -> Result<Position> {
-        let origin = within(READ_DEADLINE, origin::origin(client)).await?;
+    async fn starting_position(&self, line: &Line, unread: u32) -> Result<Position> {
+        let origin = within(READ_DEADLINE, origin::origin(line)).await?;
         let too_much = match origin.continued(&self.hub) {
-            Some(position) => unread >= MAX_UNREAD || self.is_far_behind(client, &position).await?,
+            Some(position) => unread >= MAX_UNREAD || self.is_far_behind(line, &position).await?,
             None => false,
         };
         Ok(origin.go_on(&self.hub, too_much))
     }
 
     /// Whether a position lacks more changes than are read in one go.
-    async fn is_far_behind(&self, client: &Client, position: &Position) -> Result<bool> {
+    async fn is_far_behind(&self, line: &Line, position: &Position) -> Result<bool> {
         let counting = async {
-            let floor = origin::floor(client, origin::FLOOR, position).await?;
-            log::backlog(client, position, floor, MAX_BACKLOG).await
+            let floor = origin::floor(line, position).await?;
+            log::backlog(line, position, floor, MAX_BACKLOG).await
         };
-        let counted = timeout(READ_DEADLINE, counting).await;
-        counted.map_or(Ok(true), |counted| Ok(counted? >= MAX_BACKLOG))
+        match timeout(READ_DEADLINE, counting).await {
+            Ok(counted) => Ok(counted? >= MAX_BACKLOG),
+            Err(_) => within(READ_DEADLINE, line.end()).await.map(|()| true),
+        }
+    }
+
+    /// Whether a read would find nothing and have nothing to tell.
+    async fn is_still(&self, line: &Line, position: &Position) -> Result<bool> {
+        let whole = position.partial.is_none() && self.hub.looked_up().is_empty();
+        Ok(whole && line.is_still(&position.base.snapshot).await?)
     }
 
     /// Reads all that `position` lacks and pushes it into the hub.
-    async fn read(
-        &self,
-        client: &Client,
-        statement: &tokio_postgres::Statement,
-        position: Position,
-        floor: u64,
-    ) -> Result<Read> {
+    async fn read(&self, line: &Line, position: Position, floor: u64) -> Result<Read> {
         let Some((_, history)) = self.hub.position() else {
             return Err(Error::internal("reading before the hub has a position"));
         };
         let looked_up = self.hub.looked_up();
-        let reading = log::lacking(client, statement, &position, floor, &looked_up);
+        let reading = log::lacking(line, &position, floor, &looked_up);
         let rows = within(READ_DEADLINE, reading).await?;
         let mut reading = log::Reading::new(position, history, rows);
         let mut changes = 0;
@@ -199,6 +206,7 @@ impl Feed {
             }
             self.status.read();
         }
+        within(READ_DEADLINE, line.end()).await?;
         let gaps = reading.gaps();
         let batch = reading.finish()?;
         self.hub.finish(&batch);
@@ -208,8 +216,12 @@ impl Feed {
 
     /// Whether a notification sent now comes back: a pooler accepts LISTEN and then drops everything. That of this very
     /// connection may come back all the same; the keeper's, from others, tell.
-    async fn echo(&self, client: &Client, bell: &Arc<Bell>) -> Result<Mode> {
-        client.execute("select rowcast.echo($1)", &[&self.status.token()]).await?;
+    async fn echo(&self, line: &Line, bell: &Arc<Bell>) -> Result<Mode> {
+        if !line.listens() {
+            said(Mode::Poll);
+            return Ok(Mode::Poll);
+        }
+        line.one("select rowcast.echo($1)", &[&self.status.token()]).await?;
         let heard = timeout(ECHO_DEADLINE, bell.echoed()).await.is_ok();
         if heard {
             return Ok(Mode::Notify);
@@ -235,17 +247,24 @@ struct Read {
     gaps: Vec<Gap>,
 }
 
-/// Plans for the log must not depend on statistics: it grows from empty to large and back all day. Without this, a
-/// large log makes a read of three rows start two parallel workers, and every writer on the machine feels it.
-async fn prepare_session(client: &Client) -> Result<()> {
-    client
-        .batch_execute(
-            "set search_path = pg_catalog; set timezone = 'UTC'; set statement_timeout = '30s'; \
-             set enable_seqscan = off; set max_parallel_workers_per_gather = 0; set jit = off; \
-             set plan_cache_mode = force_generic_plan; listen rowcast; listen rowcast_echo",
-        )
-        .await?;
-    Ok(())
+/// Waits until it is time for the next read, after one that brought `changes` with other transactions `open` or not;
+/// returns why it comes about.
+async fn pause(bell: &Bell, pace: &mut Pace, changes: u64, open: bool) -> Result<&'static str> {
+    let wait = pace.after(changes, open);
+    let cause = tokio::select! {
+        biased;
+        () = bell.rung() => { pace.rung(); "ring" }
+        () = bell.lost() => return Err(Error::unavailable("the listening connection closed")),
+        () = tokio::time::sleep(wait) => {
+            pace.is_quiet();
+            pace.cause()
+        }
+    };
+    let breath = pace.breath();
+    if cause == "ring" && !breath.is_zero() {
+        tokio::time::sleep(breath).await;
+    }
+    Ok(cause)
 }
 
 /// The span of a read that something asked for; those that only look are no news.

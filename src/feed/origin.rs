@@ -1,7 +1,8 @@
 //! Which history of the database this is, and what a crash of Postgres means for a position in it.
 
-use tokio_postgres::{Client, ToStatement};
+use tokio_postgres::Row;
 
+use super::line::Line;
 use crate::{
     cursor::{HistoryId, Mark, Position, Snapshot},
     db::types::{Micros, Xid},
@@ -70,9 +71,8 @@ impl Origin {
 }
 
 /// Reads the history's id, adopting it when it is new, and the present moment in it.
-pub(super) async fn origin(client: &Client) -> Result<Origin> {
-    let row =
-        client.query_one("select h, rowcast.adopt(h) from rowcast.history() as h", &[]).await?;
+pub(super) async fn origin(line: &Line) -> Result<Origin> {
+    let row = line.one("select h, rowcast.adopt(h) from rowcast.history() as h", &[]).await?;
     let (history, verdict): (String, String) = (row.try_get(0)?, row.try_get(1)?);
     match verdict.as_str() {
         "same" | "new" => {}
@@ -85,7 +85,7 @@ pub(super) async fn origin(client: &Client) -> Result<Origin> {
     // Crash recovery starts the statistics anew, a clean restart keeps them.
     let now = "select pg_current_snapshot(), clock_timestamp(), \
                (select stats_reset from pg_stat_bgwriter), (select pruned_below from rowcast.state)";
-    let row = client.query_one(now, &[]).await?;
+    let row = line.one(now, &[]).await?;
     let (snapshot, Micros(at)): (Snapshot, Micros) = (row.try_get(0)?, row.try_get(1)?);
     let recovered = row.try_get::<_, Option<Micros>>(2)?.map(|Micros(at)| at);
     let pruned_below = row.try_get::<_, Option<Xid>>(3)?.map_or(0, |Xid(below)| below);
@@ -118,11 +118,13 @@ pub(crate) const ABOVE_ALL: u64 = i64::MAX as u64;
 /// Below which transaction the log has been pruned.
 pub(super) const PRUNED: &str = "select pruned_below from rowcast.state";
 
-pub(super) async fn floor<S>(client: &Client, statement: &S, position: &Position) -> Result<u64>
-where
-    S: ?Sized + ToStatement,
-{
-    let row = client.query_one(statement, &[&Micros(position.base.at)]).await?;
+/// Reads it for a position.
+pub(super) async fn floor(line: &Line, position: &Position) -> Result<u64> {
+    floor_of(&line.one(FLOOR, &[&Micros(position.base.at)]).await?, position)
+}
+
+/// The same of the row that `FLOOR` gave.
+pub(super) fn floor_of(row: &Row, position: &Position) -> Result<u64> {
     let Xid(floor) = row.try_get(0)?;
     Ok(if floor == ABOVE_ALL { floor } else { floor.min(position.base.snapshot.xmax()) })
 }

@@ -54,9 +54,9 @@ pub(super) const CHECKS: &[Entry] = &[
         "primary",
         "A standby neither takes NOTIFY nor knows all open transactions: changes would be skipped.",
     ),
-    failure(
+    advice(
         "prepared statements",
-        "Every call is a prepared statement; a pooler that does not keep them breaks calls at random.",
+        "A pooler may give each call another connection, so each statement is sent whole, and parsed and planned anew.",
     ),
     failure(
         "notifications",

@@ -84,14 +84,9 @@ async fn database(args: &Args, lifecycle: &Lifecycle) -> Vec<Check> {
         }
     };
     let mut checks = reached.checks(&target);
-    let prepared = reach::prepared(&target, &reached, lifecycle).await;
-    let usable = prepared.state == State::Ok;
-    checks.push(prepared);
+    checks.push(reach::prepared(&target, &reached).await);
     if !reached.standby {
         checks.push(reach::echo(args, &target, &reached, lifecycle).await);
-    }
-    if !usable {
-        return checks;
     }
     let settings = [
         ("rowcast.doctor_open_for", format!("{} ms", args.open_for.as_millis())),

@@ -6,7 +6,12 @@ use tokio::time::{Instant, timeout};
 
 use super::{Args, check::Check};
 use crate::{
-    db::{Target, listen::Listener, plain_row},
+    db::{
+        Target,
+        listen::Listener,
+        plain_row,
+        pooler::{self, Dialled},
+    },
     error::{Error, Result},
     lifecycle::Lifecycle,
 };
@@ -80,26 +85,19 @@ impl Reached {
     }
 }
 
-/// Whether a statement is still there when another session is given the connection it was prepared on.
-pub(super) async fn prepared(target: &Target, reached: &Reached, lifecycle: &Lifecycle) -> Check {
+/// Whether our connections are the server's own, so that what is prepared on one stays there.
+pub(super) async fn prepared(target: &Target, reached: &Reached) -> Check {
     let name = "prepared statements";
-    let remedy = format!(
-        "export DATABASE_URL={} # direct; or let the pooler keep them (PgBouncer 1.21: max_prepared_statements)",
-        reached.url(reached.own.as_deref())
-    );
-    let trying = async {
-        let (one, other) = (target.client(lifecycle).await?, target.client(lifecycle).await?);
-        let statement = one.prepare("select $1::int4").await?;
-        other.batch_execute("begin; select 1").await?;
-        let row = one.query_one(&statement, &[&1_i32]).await?;
-        other.batch_execute("rollback").await?;
-        let answer: i32 = row.try_get(0)?;
-        Ok::<_, Error>(answer == 1)
-    };
-    match timeout(PATIENCE, trying).await {
-        Ok(Ok(true)) => Check::fine(name, "kept"),
+    let remedy = format!("export DATABASE_URL={} # direct", reached.url(reached.own.as_deref()));
+    match timeout(PATIENCE, pooler::dial(target)).await {
+        Ok(Ok(Dialled { pooled: false, .. })) => Check::fine(name, "kept"),
+        Ok(Ok(_)) => {
+            Check::new(name, false, "not kept: a pooler is in between, each is sent whole", remedy)
+        }
         Ok(Err(error)) => Check::failed(name, &error, remedy),
-        _ => Check::new(name, false, "no answer: a pooler with no connection to spare", remedy),
+        Err(_) => {
+            Check::new(name, false, "no answer: a pooler with no connection to spare", remedy)
+        }
     }
 }
 

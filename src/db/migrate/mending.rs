@@ -1,5 +1,7 @@
 //! What a run of the migrations cannot put right by itself, and what makes it do everything again.
 
+use tokio_postgres::types::Type;
+
 use super::{FUNCTIONS, LIST, migrations, read};
 use crate::{
     db::{Pool, Target},
@@ -36,10 +38,11 @@ pub async fn discrepancies(pool: &Pool) -> Result<Discrepancies> {
 /// Makes the next run apply all functions, triggers and rights again, whatever somebody did to them since.
 pub async fn forget_functions(target: &Target, lifecycle: &Lifecycle) -> Result<()> {
     let client = target.client(lifecycle).await?;
-    let row = client.query_one("select to_regclass('rowcast.migrations') is not null", &[]).await?;
+    let there = "select to_regclass('rowcast.migrations') is not null";
+    let row = client.query_typed_one(there, &[]).await?;
     if row.try_get(0)? {
         let sql = "update rowcast.migrations set hash = '' where version = $1";
-        client.execute(sql, &[&FUNCTIONS]).await?;
+        client.execute_typed(sql, &[(&FUNCTIONS, Type::INT4)]).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ mod mending;
 
 use std::fmt::Write as _;
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, types::Type};
 
 use self::files::{Migration, functions, hash_of_all, migrations, text};
 pub use self::mending::{discrepancies, forget_functions};
@@ -32,6 +32,8 @@ struct Applied {
 }
 
 /// Applies what is missing; `report` hears a sentence for each step. Any number may run at once.
+///
+/// No statement has a name: behind a pooler the next message may go to another connection of the server's.
 pub async fn run(
     target: &Target,
     lifecycle: &Lifecycle,
@@ -172,7 +174,7 @@ fn compare(ours: &[Migration], applied: &[Applied]) -> Result<()> {
 
 async fn refuse_without_rights(client: &Client) -> Result<()> {
     let row = client
-        .query_one(
+        .query_typed_one(
             "select current_user::text, current_database()::text, \
                  pg_catalog.has_database_privilege(current_database(), 'create'), \
                  (select pg_catalog.pg_get_userbyid(nspowner)::text from pg_catalog.pg_namespace \
@@ -214,16 +216,21 @@ async fn apply_once(client: &mut Client, all: &[Migration], this: &Migration) ->
     let transaction = client.transaction().await?;
     transaction.batch_execute(SETTINGS).await?;
     transaction.batch_execute(LOCK).await?;
-    let rows = transaction.query(LIST, &[]).await?;
+    let rows = transaction.query_typed(LIST, &[]).await?;
     let applied = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
     compare(all, &applied)?;
     if applied.iter().any(|row| row.version == this.version) {
         return Ok(false);
     }
     transaction
-        .execute(
+        .execute_typed(
             "insert into rowcast.migrations (version, name, hash, breaking) values ($1, $2, $3, $4)",
-            &[&this.version, &this.file, &this.hash, &this.breaking],
+            &[
+                (&this.version, Type::INT4),
+                (&this.file, Type::TEXT),
+                (&this.hash, Type::TEXT),
+                (&this.breaking, Type::BOOL),
+            ],
         )
         .await?;
     let file = format!("sql/migrations/{}", this.file);
@@ -240,11 +247,11 @@ async fn apply_functions(client: &mut Client) -> Result<usize> {
     transaction.batch_execute(SETTINGS).await?;
     transaction.batch_execute(LOCK).await?;
     let known = transaction
-        .query_opt(
+        .query_typed_opt(
             "select hash, exists (select from rowcast.installed \
                  where pg_catalog.to_regprocedure(signature) is null) \
              from rowcast.migrations where version = $1",
-            &[&FUNCTIONS],
+            &[(&FUNCTIONS, Type::INT4)],
         )
         .await?;
     if let Some(row) = known {
@@ -257,11 +264,15 @@ async fn apply_functions(client: &mut Client) -> Result<usize> {
         transaction.batch_execute(sql).await.map_err(|error| explain(file, sql, error))?;
     }
     transaction
-        .execute(
+        .execute_typed(
             "insert into rowcast.migrations (version, name, hash) values ($1, $2, $3) \
              on conflict (version) do update \
              set name = excluded.name, hash = excluded.hash, applied_at = clock_timestamp()",
-            &[&FUNCTIONS, &format!("functions of {VERSION}"), &hash],
+            &[
+                (&FUNCTIONS, Type::INT4),
+                (&format!("functions of {VERSION}"), Type::TEXT),
+                (&hash, Type::TEXT),
+            ],
         )
         .await?;
     transaction.commit().await?;
@@ -273,7 +284,7 @@ async fn own(client: &Client) -> Result<Vec<String>> {
     let sql = "select pg_catalog.format('kept your own %s', signature) from rowcast.replaced where state = 'replaced' \
         union all select pg_catalog.format('%s %s; `rowcast doctor` says what to do', relation, problem) from rowcast.misfits() \
         order by 1";
-    client.query(sql, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    client.query_typed(sql, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Makes what is missing for the `supabase` dialect, every time: rights may have been given since.
@@ -281,7 +292,7 @@ async fn install_realtime(client: &mut Client) -> Result<Vec<String>> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(SETTINGS).await?;
     transaction.batch_execute(LOCK).await?;
-    let rows = transaction.query("select rowcast.install_realtime()", &[]).await?;
+    let rows = transaction.query_typed("select rowcast.install_realtime()", &[]).await?;
     let notes = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<_>>>()?;
     transaction.commit().await?;
     Ok(notes)

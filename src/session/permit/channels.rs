@@ -106,9 +106,11 @@ impl Permit {
             let (role, sub, claims) = (who.role(), who.sub(), who.claims());
             let asked: [&(dyn postgres_types::ToSql + Sync); 5] =
                 [&role, &sub, &claims, &channel, &headers];
-            let row = lease.query_one(&statement, &[&asked, more].concat()).await;
-            let row = row.map_err(explain)?;
+            let rows = lease.query(&statement, &[&asked, more].concat()).await;
+            let row = rows.map_err(explain)?.pop();
             lease.done();
+            let row = row
+                .ok_or_else(|| Error::internal("a statement returned no row where one was due"))?;
             Ok(row.try_get(0)?)
         };
         timeout(DEADLINE, asking).await.unwrap_or_else(|_| Err(cancelled()))

@@ -5,6 +5,7 @@ mod drain;
 mod entering;
 mod gaps;
 mod outage;
+mod pooled;
 mod ready;
 mod slow;
 mod standing;

@@ -123,6 +123,15 @@ impl Bridge {
         Some(answer.status().as_u16())
     }
 
+    /// How it learns of changes, `notify` or `poll`; nothing while it is not ready.
+    pub(crate) async fn mode(&self) -> String {
+        let Ok(answer) = self.http.get(format!("http://{}/ready", self.admin)).send().await else {
+            return String::new();
+        };
+        let said: serde_json::Value = answer.json().await.unwrap_or_default();
+        said["mode"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The value of a metric without labels, or the sum over its labels.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let Ok(answer) = self.http.get(format!("http://{}/metrics", self.admin)).send().await

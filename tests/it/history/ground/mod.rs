@@ -28,6 +28,11 @@ pub(crate) use self::{
     replica::{Replica, program},
 };
 
+/// Connections of a pooler's that is crowded.
+pub(crate) const FEW: usize = 3;
+/// Connections of any other.
+const MANY: usize = 20;
+
 /// What stands between clients and Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Terrain {
@@ -39,6 +44,10 @@ pub(crate) enum Terrain {
     FeedApart,
     /// One bridge whose connections go through pgbouncer, in transaction mode; it may have another way to listen.
     Pooled { listens: bool },
+    /// Two bridges behind one pgbouncer in transaction mode, with a `FEW` connections for both.
+    Crowded,
+    /// One bridge behind pgbouncer in session mode.
+    Sessions,
 }
 
 /// A Postgres of one's own, and a bridge in front of it that reaches it through a proxy.
@@ -51,7 +60,7 @@ pub(crate) struct Ground {
     pub(crate) second: Option<Bridge>,
     /// What clients go through, where that is not the bridge itself.
     pub(crate) doors: Vec<Proxy>,
-    _pooler: Option<Pooler>,
+    pooler: Option<Pooler>,
 }
 
 impl Ground {
@@ -83,15 +92,15 @@ impl Ground {
         let direct = with_port(postgres.url().reveal(), proxy.port());
         let (mut url, mut flags) = (direct.clone(), flags.to_vec());
         let listen = format!("--listen-url={}", direct.reveal());
-        let pooler = match terrain {
+        let pooling = match terrain {
             Terrain::Pooled { listens } => {
                 if listens {
                     flags.push(&listen);
                 }
-                let pooler = Pooler::start(&postgres, &folder, &direct).await;
-                url = with_port(direct.reveal(), pooler.port());
-                Some(pooler)
+                Some(("transaction", MANY))
             }
+            Terrain::Crowded => Some(("transaction", FEW)),
+            Terrain::Sessions => Some(("session", MANY)),
             Terrain::FeedApart => {
                 flags.push(&listen);
                 url = postgres.url();
@@ -99,17 +108,23 @@ impl Ground {
             }
             Terrain::Plain | Terrain::Nodes => None,
         };
+        let mut pooler = None;
+        if let Some(pooling) = pooling {
+            let started = Pooler::start(&postgres, &folder, &direct, pooling).await;
+            url = with_port(direct.reveal(), started.port());
+            pooler = Some(started);
+        }
         let bridge = Bridge::start(&folder, &url, &flags).await;
         let (mut second, mut doors) = (None, Vec::new());
-        if terrain == Terrain::Nodes {
+        if matches!(terrain, Terrain::Nodes | Terrain::Crowded) {
             let other = folder.join("second");
             std::fs::create_dir_all(&other).expect("a folder");
             let node = Bridge::start(&other, &url, &flags).await;
             let (one, two) = (bridge.address.port(), node.address.port());
-            doors = vec![Proxy::start(vec![one, two]).await, Proxy::start(vec![two, one]).await];
             second = Some(node);
+            doors = vec![Proxy::start(vec![one, two]).await, Proxy::start(vec![two, one]).await];
         }
-        Self { postgres, proxy, bridge, lifecycle, second, doors, _pooler: pooler }
+        Self { postgres, proxy, bridge, lifecycle, second, doors, pooler }
     }
 
     /// Where one of the clients goes in.
@@ -122,6 +137,17 @@ impl Ground {
     pub(crate) async fn client(&self) -> Client {
         let target = Target::parse(&self.postgres.url()).expect("a URL");
         target.client(&self.lifecycle).await.expect("a connection")
+    }
+
+    /// Where the pooler is, for the role that owns the database.
+    pub(crate) fn target_pooled(&self) -> Target {
+        let port = self.pooler.as_ref().expect("a pooler").port();
+        Target::parse(&with_port(self.postgres.url().reveal(), port)).expect("a URL")
+    }
+
+    /// A connection through the pooler, as any other application has it.
+    pub(crate) async fn client_pooled(&self) -> Client {
+        self.target_pooled().client(&self.lifecycle).await.expect("a connection")
     }
 
     /// A connection by the bridge's own way, as the role that owns the database.

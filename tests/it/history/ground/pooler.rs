@@ -1,4 +1,4 @@
-//! pgbouncer in transaction mode, which goes away with its test.
+//! pgbouncer, which goes away with its test.
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
@@ -18,8 +18,13 @@ pub(crate) struct Pooler {
 }
 
 impl Pooler {
-    /// Starts it in front of `url`; it takes every client for the role of that URL.
-    pub(super) async fn start(postgres: &Postgres, folder: &Path, url: &Secret) -> Self {
+    /// Starts it in front of `url`, in a mode and with so many connections; it takes every client for the role of that URL.
+    pub(super) async fn start(
+        postgres: &Postgres,
+        folder: &Path,
+        url: &Secret,
+        (mode, size): (&str, usize),
+    ) -> Self {
         let port = super::bridge::free().await.port();
         let rest = url.reveal().split_once("://").expect("a URL").1;
         let (login, place) = rest.split_once('@').expect("a login");
@@ -34,7 +39,7 @@ impl Pooler {
              {database} = host={host} port={upstream} dbname={database} user={user} password={password}\n\
              [pgbouncer]\n\
              listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
-             pool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn = 400\n\
+             pool_mode = {mode}\ndefault_pool_size = {size}\nmax_client_conn = 400\n\
              server_login_retry = 1\nlogfile = {home}/pooler.log\n",
             home = home.display()
         );
