@@ -53,6 +53,8 @@ declare
     here_at timestamptz := clock_timestamp();
     checked timestamptz := now();
     own xid8 := pg_current_xact_id_if_assigned();
+    -- a time in the future stands for now (functions/checkpoint.sql)
+    stands_for timestamptz := least(since, clock_timestamp());
     by_cursor boolean := base is not null;
     threads bigint[];
     topics text[];
@@ -106,7 +108,7 @@ begin
             select c.snapshot, c.at
             into base, base_at
             from rowcast.checkpoints c
-            where c.at <= since
+            where c.at <= stands_for
             order by c.at desc
             limit 1;
         end if;

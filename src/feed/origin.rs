@@ -71,6 +71,7 @@ impl Origin {
 
 /// Reads the history's id, adopting it when it is new, and the present moment in it.
 pub(super) async fn origin(client: &Client) -> Result<Origin> {
+    client.execute("select rowcast.notice_recovery()", &[]).await?;
     let row =
         client.query_one("select h, rowcast.adopt(h) from rowcast.history() as h", &[]).await?;
     let (history, verdict): (String, String) = (row.try_get(0)?, row.try_get(1)?);

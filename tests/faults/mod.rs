@@ -3,6 +3,7 @@
 //! `ROWCAST_SEED` plays a run again, `ROWCAST_LONG=1` plays a long one; `target/faults/report.txt` is what it found.
 
 mod bulk;
+mod clock;
 mod crowd;
 mod disk;
 mod failover;

@@ -33,7 +33,7 @@ pub(crate) fn judge(
     let got: HashSet<Uuid> =
         polled.checks.iter().flat_map(|check| check.got.iter().map(|(id, _)| *id)).collect();
     for row in record.rows.iter().filter(|row| row.key.0 == What::New) {
-        let due = threads.contains(&row.topic) && row.at > polled.from;
+        let due = threads.contains(&row.topic) && row.written > polled.from;
         if due && !deleted.contains(&row.key.1) && !got.contains(&row.key.1) {
             skipped.push(format!("{name} missed {row:?}, committed by {:?}", acked.get(&row.key)));
         }
@@ -72,7 +72,8 @@ fn repeated(
                 acked.get(&row.key).is_none_or(|at| *at > time.saturating_sub(YOUNG))
             });
             let since = row.is_some_and(|row| record.is_since(row, time, asked));
-            let allowed = polled.by == By::Time && before != run && (young || since);
+            let allowed = polled.by == By::Time && before != run && (young || since)
+                || row.is_some_and(|row| record.is_from_later(row, check.at));
             if !allowed {
                 let at = row.and_then(|row| acked.get(&row.key));
                 let mut words =

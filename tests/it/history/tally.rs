@@ -101,6 +101,7 @@ impl<'a> Messages<'a> {
                 }
             };
             let again = !before.is_empty();
+            let wrong = wrong && !self.record.is_from_later(row, heard.at);
             before.push(nth);
             if wrong {
                 tally.twice += 1;
@@ -131,7 +132,7 @@ impl<'a> Messages<'a> {
             }
         }
         let due = |row: &&&Row| {
-            row.at > diary.from
+            row.written > diary.from
                 && row.thread.is_some_and(|thread| diary.threads.contains(&thread))
                 && !self.deleted.contains(&row.key.1)
         };
@@ -143,7 +144,8 @@ impl<'a> Messages<'a> {
                 diary.owed.iter().find(|(asked, _)| acked.is_some_and(|acked| acked < *asked));
             if place.is_none() {
                 tally.lost += 1;
-                let then = diary.heard.partition_point(|heard| heard.at <= acked.unwrap_or(row.at));
+                let then =
+                    diary.heard.partition_point(|heard| heard.at <= acked.unwrap_or(row.written));
                 self.say(diary, then, &format!("lost ({acked:?})"), Some(row), tally);
             } else if let Some((asked, upto)) = asked
                 && place >= Some(*upto)

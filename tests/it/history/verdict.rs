@@ -15,6 +15,8 @@ use super::{
 pub(crate) struct Verdict {
     pub(crate) lost: usize,
     pub(crate) twice: usize,
+    /// Again, as a clock that was set back allows.
+    pub(crate) again: usize,
     pub(crate) disordered: usize,
     /// What came to somebody whom it was not for, or that was never committed.
     pub(crate) strange: usize,
@@ -87,8 +89,12 @@ impl Judge<'_> {
                     rows.push((nth, place));
                 }
                 None => {
-                    self.verdict.twice += 1;
                     let row = record.places.get(&got.key).map(|places| &record.rows[places[0]]);
+                    if row.is_some_and(|row| record.is_from_later(row, got.at)) {
+                        self.verdict.again += 1;
+                        continue;
+                    }
+                    self.verdict.twice += 1;
                     self.verdict.say(|| self_words(inbox, nth, record, "twice", row));
                 }
             }
@@ -110,7 +116,8 @@ impl Judge<'_> {
                 self.verdict.lost += 1;
                 let acked = self.acked.get(&row.key).copied();
                 self.verdict.say(|| {
-                    let after = inbox.got.partition_point(|got| got.at < acked.unwrap_or(row.at));
+                    let after =
+                        inbox.got.partition_point(|got| got.at < acked.unwrap_or(row.written));
                     self_words(
                         inbox,
                         after,
@@ -130,7 +137,7 @@ impl Judge<'_> {
             return true;
         }
         let mut stays = self.stays.iter().filter(|stay| stay.user == user && stay.thread == thread);
-        stays.any(|stay| stay.leaving.is_none() && row.at > stay.joined)
+        stays.any(|stay| stay.leaving.is_none() && row.written > stay.joined)
     }
 
     /// Whether the client must not have it at that moment.
@@ -141,7 +148,8 @@ impl Judge<'_> {
         }
         let stays = self.stays.iter().filter(|stay| stay.user == user && stay.thread == thread);
         // Written after it had left for certain, and received before it could have come back.
-        let left = stays.clone().filter_map(|stay| stay.left).filter(|left| *left < row.at).max();
+        let left =
+            stays.clone().filter_map(|stay| stay.left).filter(|left| *left < row.written).max();
         let back = stays.clone().map(|stay| stay.asked).find(|asked| Some(*asked) >= left);
         let never = !stays.clone().any(|stay| stay.asked < at);
         never || left.is_some() && back.is_none_or(|back| at < back)
@@ -172,7 +180,7 @@ impl Judge<'_> {
         for &(nth, place) in rows.iter().rev() {
             let row = &record.rows[place];
             let ended = earliest.entry(&row.topic).or_insert(i64::MAX);
-            if *ended < row.at {
+            if *ended < row.written {
                 self.verdict.disordered += 1;
                 self.verdict.say(|| {
                     self_words(inbox, nth, record, "before what had ended before", Some(row))

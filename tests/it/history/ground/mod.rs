@@ -1,6 +1,7 @@
 //! The ground that faults are played on: a Postgres that may be killed, proxies that may stall, the real program, once or twice.
 
 mod bridge;
+mod clock;
 mod pooler;
 mod postgres;
 mod proxy;
@@ -22,6 +23,7 @@ use tokio_postgres::Client;
 
 pub(crate) use self::{
     bridge::Bridge,
+    clock::Clock,
     pooler::Pooler,
     postgres::Postgres,
     proxy::Proxy,
@@ -39,6 +41,8 @@ pub(crate) enum Terrain {
     FeedApart,
     /// One bridge whose connections go through pgbouncer, in transaction mode; it may have another way to listen.
     Pooled { listens: bool },
+    /// One bridge; its clock and that of Postgres can be set.
+    Clocks,
 }
 
 /// A Postgres of one's own, and a bridge in front of it that reaches it through a proxy.
@@ -51,6 +55,8 @@ pub(crate) struct Ground {
     pub(crate) second: Option<Bridge>,
     /// What clients go through, where that is not the bridge itself.
     pub(crate) doors: Vec<Proxy>,
+    /// The bridge's clock, where it can be set; that of Postgres is with Postgres.
+    pub(crate) clock: Option<Clock>,
     _pooler: Option<Pooler>,
 }
 
@@ -74,7 +80,13 @@ impl Ground {
     ) -> Self {
         let lifecycle = Lifecycle::new();
         let folder = folder();
-        let postgres = Postgres::start(&folder, settings).await;
+        let (mut clock, mut of_postgres) = (None, None);
+        if terrain == Terrain::Clocks {
+            let place = folder.with_extension("clocks");
+            clock = Clock::make(&place, "bridge");
+            of_postgres = Clock::make(&place, "postgres");
+        }
+        let postgres = Postgres::start(&folder, settings, of_postgres).await;
         let target = Target::parse(&postgres.url()).expect("a URL");
         migrate::run(&target, &lifecycle, |_| {}).await.expect("migrated");
         let client = target.client(&lifecycle).await.expect("a connection");
@@ -97,9 +109,9 @@ impl Ground {
                 url = postgres.url();
                 None
             }
-            Terrain::Plain | Terrain::Nodes => None,
+            Terrain::Plain | Terrain::Nodes | Terrain::Clocks => None,
         };
-        let bridge = Bridge::start(&folder, &url, &flags).await;
+        let bridge = Bridge::start_by(clock.as_ref(), &folder, &url, &flags).await;
         let (mut second, mut doors) = (None, Vec::new());
         if terrain == Terrain::Nodes {
             let other = folder.join("second");
@@ -109,7 +121,7 @@ impl Ground {
             doors = vec![Proxy::start(vec![one, two]).await, Proxy::start(vec![two, one]).await];
             second = Some(node);
         }
-        Self { postgres, proxy, bridge, lifecycle, second, doors, _pooler: pooler }
+        Self { postgres, proxy, bridge, lifecycle, second, doors, clock, _pooler: pooler }
     }
 
     /// Where one of the clients goes in.
