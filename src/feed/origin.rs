@@ -84,7 +84,7 @@ pub(super) async fn origin(client: &Client) -> Result<Origin> {
     }
     // A statement of its own: `adopt` may have truncated the log, and this must come after it.
     // Crash recovery starts the statistics anew, a clean restart keeps them.
-    let now = "select pg_current_snapshot(), clock_timestamp(), \
+    let now = "select pg_current_snapshot(), rowcast.moment(), \
                (select stats_reset from pg_stat_bgwriter), (select pruned_below from rowcast.state)";
     let row = client.query_one(now, &[]).await?;
     let (snapshot, Micros(at)): (Snapshot, Micros) = (row.try_get(0)?, row.try_get(1)?);

@@ -131,6 +131,7 @@ async fn nothing_is_lost_twice_or_out_of_order_or_the_client_is_told() {
             report.skip("pgbouncer in the path", "it is not installed");
         }
     }
+    clock::schedules(&mut report, seed, long).await;
     failover::play(&mut report).await;
     restore::play(&mut report).await;
     pruned::play(&mut report).await;

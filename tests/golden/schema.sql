@@ -2330,7 +2330,7 @@ declare
     page int := least(greatest(coalesce(max, 500), 1), 5000);
     -- fixed here: later statements see more, and leave out what this one does not see
     here pg_snapshot := pg_current_snapshot();
-    here_at timestamptz := clock_timestamp();
+    here_at timestamptz := rowcast.moment();
     checked timestamptz := now();
     own xid8 := pg_current_xact_id_if_assigned();
     -- a time in the future stands for now (functions/checkpoint.sql)
@@ -2500,7 +2500,7 @@ begin
             limit page + 1
         ) l;
         if from_at is null then
-            base_at := clock_timestamp();
+            base_at := rowcast.moment();
         end if;
         more := coalesce(cardinality(messages), 0) > page;
         after_id := messages[page];
@@ -5705,9 +5705,6 @@ CREATE FUNCTION rowcast.checkpoint() RETURNS timestamp with time zone
 declare
     snap pg_snapshot;
     taken timestamptz;
-    newest timestamptz;
-    step interval := '1 microsecond';
-    far interval := '1 second';
 begin
     -- a lost checkpoint only means that the one before is used
     perform set_config('synchronous_commit', 'off', true);
@@ -5718,22 +5715,8 @@ begin
     snap := pg_current_snapshot();
     taken := clock_timestamp();
 
-    select max(c.at)
-    into newest
-    from rowcast.checkpoints c;
-    -- the first after the clock was set back: the last two are not one of these steps apart; another node's of just now
-    -- is no sign of that
-    if taken < newest - interval '10 milliseconds'
-        and not exists (
-            select
-            from rowcast.checkpoints c
-            where c.at in (newest - step, newest - far))
-    then
-        step := far;
-    end if;
-
     insert into rowcast.checkpoints (at, snapshot)
-    values (greatest(taken, newest + step), snap)
+    select greatest(rowcast.moment(), (select max(c.at) from rowcast.checkpoints c) + interval '1 microsecond'), snap
     on conflict (at) do nothing;
     return taken;
 end
@@ -6201,6 +6184,33 @@ CREATE FUNCTION rowcast.misfits() RETURNS TABLE(relation text, problem text)
 $$;
 
 COMMENT ON FUNCTION rowcast.misfits() IS 'What keeps the relations that stand in the place of the chat''s tables from serving; no row when all fit.';
+
+CREATE FUNCTION rowcast.moment() RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    taken timestamptz := clock_timestamp();
+    newest timestamptz;
+begin
+    select max(c.at)
+    into newest
+    from rowcast.checkpoints c;
+
+    -- another node's checkpoint of just now is no sign of a clock set back
+    if newest is null or taken > newest - interval '10 milliseconds' then
+        return greatest(taken, newest);
+    end if;
+
+    -- once it was noticed, the last two are one of these steps apart
+    perform
+    from rowcast.checkpoints c
+    where c.at in (newest - interval '1 microsecond', newest - interval '5 seconds');
+    return newest + case when found then interval '0' else interval '5 seconds' end;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.moment() IS 'The time for a position whose snapshot was just taken: the clock, but never back.';
 
 CREATE FUNCTION rowcast.notice_recovery() RETURNS void
     LANGUAGE plpgsql
@@ -7686,6 +7696,8 @@ REVOKE ALL ON FUNCTION rowcast.may_read(role text, sub text, claims text, channe
 REVOKE ALL ON FUNCTION rowcast.may_write(role text, sub text, claims text, channel text, headers text, extension text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.misfits() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.moment() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.notice_recovery() FROM PUBLIC;
 

@@ -245,7 +245,7 @@ impl Follower {
         let before = had && self.start.has(change.xid, change.id, change.at);
         self.arriving &= before;
         // What the log gave it gave with its links, and with later ones: an old joining here would undo a later leaving.
-        let news = self.is_news(change) && (before || !had);
+        let news = !self.is_answered(change) && (before || !had);
         let passed_by = self.follow(&delivery, news).1;
         if held && before && news {
             // It came while the client was let in: after the database was asked, before the client's place began.
@@ -303,8 +303,11 @@ impl Follower {
 
     /// Whether a change is one that the answer about the client's standing and topics had not seen.
     pub fn is_news(&self, change: &Change) -> bool {
-        let seen = self.asked.as_ref().is_some_and(|asked| asked.sees(change.xid, change.at));
-        !seen || self.has_turned(change)
+        !self.is_answered(change) || self.has_turned(change)
+    }
+
+    fn is_answered(&self, change: &Change) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.sees(change.xid, change.at))
     }
 
     fn has_turned(&self, change: &Change) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rowcast::cursor::{HistoryId, Position};
 
 use super::{PAIR, messages, open, say};
-use crate::history::ground::{Ground, Terrain, until};
+use crate::history::ground::{Clock, Ground, Terrain, until};
 
 /// Nothing is flushed but by commits that wait for it.
 const LAZY: &[(&str, &str)] = &[("wal_writer_delay", "10s")];
@@ -68,6 +68,19 @@ async fn clients_are_told_when_it_was_set_back_before_the_crash() {
 }
 
 async fn numbers_given_out_twice(terrain: Terrain, set: i64) {
+    if terrain == Terrain::Clocks && !Clock::can_be_made() {
+        return crate::history::say("SKIPPED: no clock can be set here");
+    }
+    for _ in 0..5 {
+        if are_given_out_twice(terrain, set).await {
+            return;
+        }
+    }
+    panic!("five crashes gave no number out twice");
+}
+
+/// Plays a crash, with the clock set before it; false when all numbers had reached the disk by chance.
+async fn are_given_out_twice(terrain: Terrain, set: i64) -> bool {
     let ground = Ground::start_on(terrain, PAIR, &[], LAZY).await;
     let (mut live, start) = open(&ground, 1, None).await;
     ground.sql(&say("before")).await;
@@ -100,7 +113,9 @@ async fn numbers_given_out_twice(terrain: Terrain, set: i64) {
     let client = ground.client().await;
     let row = client.query_one("select pg_current_xact_id()::text", &[]).await.expect("done");
     let again: u64 = row.get::<_, String>(0).parse().expect("done");
-    assert!(again < last, "the crash gave no number out twice: {again}, {last} before");
+    if again >= last {
+        return false;
+    }
     let said: Vec<String> = (0..40).map(|nth| format!("after {nth}")).collect();
     for content in &said {
         client.batch_execute(&say(content)).await.expect("done");
@@ -115,7 +130,7 @@ async fn numbers_given_out_twice(terrain: Terrain, set: i64) {
         for socket in [&mut live, &mut late] {
             while messages(socket, 1).await.0 != ["at last"] {}
         }
-        return;
+        return true;
     }
     assert_eq!(messages(&mut live, said.len()).await.0, said);
     let (mut late, _) = open(&ground, 1, Some(&crashed)).await;
@@ -128,4 +143,5 @@ async fn numbers_given_out_twice(terrain: Terrain, set: i64) {
     for socket in [&mut live, &mut late, &mut all] {
         assert_eq!(messages(socket, 1).await.0, ["at last"]);
     }
+    true
 }

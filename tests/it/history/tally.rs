@@ -131,10 +131,12 @@ impl<'a> Messages<'a> {
                 first.entry(row.message).or_insert(nth);
             }
         }
+        let by_time = matches!(diary.tongue, Tongue::Conversations | Tongue::Direct);
         let due = |row: &&&Row| {
             row.written > diary.from
                 && row.thread.is_some_and(|thread| diary.threads.contains(&thread))
                 && !self.deleted.contains(&row.key.1)
+                && !(by_time && self.record.may_be_skipped(row))
         };
         for row in self.numbers.values().filter(due) {
             let acked = self.acked.get(&row.key).copied();

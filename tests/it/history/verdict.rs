@@ -83,8 +83,20 @@ impl Judge<'_> {
                     let row = &record.rows[place];
                     if self.is_strange(inbox.user, row, got.at) {
                         self.verdict.strange += 1;
-                        self.verdict
-                            .say(|| self_words(inbox, nth, record, "not for it", Some(row)));
+                        let stays = self.stays.iter().filter(|stay| stay.user == inbox.user);
+                        let stays: Vec<_> =
+                            stays.filter(|stay| Some(stay.thread) == row.thread).collect();
+                        let links = record.rows.iter().filter(|link| {
+                            matches!(link.key.0, What::Joined | What::Left)
+                                && row.thread.is_some_and(|t| link.key.1 == World::thread(t))
+                                && link.key.2 == inbox.user.to_string()
+                        });
+                        let links: Vec<_> =
+                            links.map(|link| (link.id, link.xid, link.at, link.key.0)).collect();
+                        self.verdict.say(|| {
+                            let what = format!("not for it (stays {stays:?}, {links:?})");
+                            self_words(inbox, nth, record, &what, Some(row))
+                        });
                     }
                     rows.push((nth, place));
                 }

@@ -23,20 +23,24 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Makes one, in a folder of one's own; none where nothing can be preloaded or there is no C compiler.
-    pub(crate) fn make(folder: &Path, name: &str) -> Option<Self> {
+    /// Whether one can be made here: what is preloaded is compiled, for Linux.
+    pub(crate) fn can_be_made() -> bool {
+        let compiler = || Command::new("cc").arg("--version").output();
+        cfg!(target_os = "linux") && compiler().is_ok_and(|output| output.status.success())
+    }
+
+    /// Makes one, in a folder of one's own.
+    pub(crate) fn make(folder: &Path, name: &str) -> Self {
         fs::create_dir_all(folder).expect("a folder");
         fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("a mode");
         let (shim, path) = (folder.join(format!("{name}.so")), folder.join(name));
-        if !cfg!(target_os = "linux") || !compile(&shim) {
-            return None;
-        }
+        compile(&shim);
         fs::write(&path, 0_i64.to_ne_bytes()).expect("a file");
         for (path, mode) in [(&shim, 0o755), (&path, 0o644)] {
             fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
         }
         let file = File::options().write(true).open(&path).expect("a file");
-        Some(Self { shim, path, file, ahead: AtomicI64::new(0) })
+        Self { shim, path, file, ahead: AtomicI64::new(0) }
     }
 
     /// Sets it so many seconds forward, or back.
@@ -57,16 +61,15 @@ impl Clock {
     }
 }
 
-fn compile(shim: &Path) -> bool {
-    let compiler = Command::new("cc")
+fn compile(shim: &Path) {
+    let mut compiler = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-x", "c", "-", "-ldl", "-o"])
         .arg(shim)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut compiler) = compiler else { return false };
-    let input = compiler.stdin.take();
-    let written = input.is_some_and(|mut input| input.write_all(SOURCE.as_bytes()).is_ok());
-    written && compiler.wait().is_ok_and(|status| status.success())
+        .spawn()
+        .expect("a C compiler");
+    let mut input = compiler.stdin.take().expect("piped");
+    input.write_all(SOURCE.as_bytes()).expect("written");
+    drop(input);
+    assert!(compiler.wait().expect("an end").success(), "{}", shim.display());
 }

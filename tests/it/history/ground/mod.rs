@@ -83,8 +83,8 @@ impl Ground {
         let (mut clock, mut of_postgres) = (None, None);
         if terrain == Terrain::Clocks {
             let place = folder.with_extension("clocks");
-            clock = Clock::make(&place, "bridge");
-            of_postgres = Clock::make(&place, "postgres");
+            clock = Some(Clock::make(&place, "bridge"));
+            of_postgres = Some(Clock::make(&place, "postgres"));
         }
         let postgres = Postgres::start(&folder, settings, of_postgres).await;
         let target = Target::parse(&postgres.url()).expect("a URL");

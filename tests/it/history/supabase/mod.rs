@@ -50,6 +50,8 @@ pub(super) const TABLES: &str = "
     create trigger post_deleted after delete on chat.messages
         referencing old table as old_rows for each statement execute function public.post();
     select rowcast.watch('public.posts', identity => 'full');
+    -- of long ago, for who goes on from a time that a clock set back has made one of before all this
+    insert into rowcast.checkpoints values (clock_timestamp() - interval '2 days', pg_current_snapshot());
     select rowcast.checkpoint();
 ";
 

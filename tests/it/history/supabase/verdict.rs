@@ -97,7 +97,7 @@ fn lost(notebook: &Notebook, record: &Record, mine: &HashMap<&Key, &Row>, tally:
         notebook.applied.iter().map(|applied| (&applied.key, ())).collect();
     let owed = |row: &&&Row| match &start {
         Some(start) => !row.is_had_at(start),
-        None => row.written > notebook.from,
+        None => row.written > notebook.from && !record.may_be_skipped(row),
     };
     for row in mine.values().filter(owed).filter(|row| !got.contains_key(&row.key)) {
         tally.lost += 1;
