@@ -7,8 +7,8 @@ use tokio_tungstenite::{connect_async, tungstenite::Error};
 
 use super::{LONG_NODES, NODES, play, report::Report};
 use crate::{
-    faults::{PAIR, messages, open, say},
-    harness::app::{self, token_with},
+    faults::{PAIR, messages, say},
+    harness::app::{self, Socket, token_with},
     history::{
         Size, Totals,
         ground::{Clock, Ground, Terrain},
@@ -23,8 +23,9 @@ const HOUR: i64 = 3_600;
 
 /// Clients of all dialects while clocks are set.
 const CLOCKS: Size = Size {
-    sockets: 16,
-    changes: 600,
+    sockets: 12,
+    streams: 2,
+    changes: 400,
     trouble: &[
         (ClockForward, 1),
         (ClockBack, 2),
@@ -34,7 +35,7 @@ const CLOCKS: Size = Size {
         (ClockForwardAndPostgres, 1),
         (BridgeClock, 1),
     ],
-    within: Duration::from_secs(3),
+    within: Duration::from_millis(2_500),
     terrain: Terrain::Clocks,
     ..NODES
 };
@@ -64,7 +65,7 @@ pub(super) async fn schedules(report: &mut Report, seed: u64, long: bool) {
     bridge(report).await;
 }
 
-/// What the bridge's own clock decides: whether a token that is shown is good. Who is in stays in.
+/// What the bridge's own clock decides: whether a token is good. Whose is stays in and gets everything.
 async fn bridge(report: &mut Report) {
     let ground = Ground::start_on(Terrain::Clocks, PAIR, &[], &[]).await;
     let clock = ground.clock.as_ref().expect("a clock of its own");
@@ -78,7 +79,10 @@ async fn bridge(report: &mut Report) {
         token_with(&payload)
     };
     let (plain, begun) = (of(json!({})), of(json!({ "nbf": now })));
-    let (mut live, _) = open(&ground, 1, None).await;
+    let lasting = of(json!({ "exp": now + 7_200 }));
+    let url = format!("ws://{}/ws?token={lasting}", ground.bridge.address);
+    let mut live = Socket(connect_async(url).await.expect("a socket").0);
+    live.until("connection_established").await;
     let mut written = 0;
     for (set, plain_is_good, begun_is_good) in [
         (0, true, true),

@@ -99,7 +99,7 @@ async fn are_given_out_twice(terrain: Terrain, set: i64) -> bool {
     let history = HistoryId::of(history.get(0));
     until("past the numbers", Duration::from_secs(20), || async {
         let (_, cursor) = open(&ground, 1, None).await;
-        let position = Position::decode(&cursor, history).expect("done").unwrap();
+        let position = Position::decode(&cursor, history).expect("done").expect("ours");
         position.base.snapshot.xmax() > last
     })
     .await;

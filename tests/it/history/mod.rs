@@ -112,6 +112,8 @@ pub(crate) struct Totals {
     pub(crate) deliveries: usize,
     pub(crate) lost: usize,
     pub(crate) twice: usize,
+    /// Told again, where a clock that was set back excuses it.
+    pub(crate) by_clock: usize,
     pub(crate) disordered: usize,
 }
 
@@ -175,6 +177,11 @@ pub(crate) async fn play(seed: u64, size: &Size) -> (Totals, Vec<Played>) {
         writing.spawn(movers::wander(desk.clone(), user));
     }
 
+    let mut unlocking = JoinSet::new();
+    if size.terrain == Terrain::Clocks {
+        let superuser = ground.postgres.superuser_url();
+        unlocking.spawn(trouble::unlock(superuser, ground.lifecycle.clone()));
+    }
     let schedule = trouble::schedule(size.trouble, &mut dice, size.within);
     let trouble = trouble::play(&ground, schedule, dice).await;
     while ledger.changes() < size.changes {
@@ -184,6 +191,7 @@ pub(crate) async fn play(seed: u64, size: &Size) -> (Totals, Vec<Played>) {
     while let Some(writer) = writing.join_next().await {
         writer.expect("a writer");
     }
+    unlocking.shutdown().await;
     // Last where all clients are from beginning to end: who has that has what came before it elsewhere.
     for threads in [format!("id > {}", size.world.threads), format!("id <= {}", size.world.threads)]
     {
@@ -342,6 +350,7 @@ async fn judge(
         deliveries: verdict.delivered + heard(|tally| tally.heard) + pages.sum::<usize>(),
         lost: verdict.lost + skipped.len() + heard(|tally| tally.lost + tally.late),
         twice: verdict.twice + repeated.len() + heard(|tally| tally.twice),
+        by_clock: verdict.again + heard(|tally| tally.by_clock),
         disordered: verdict.disordered + heard(|tally| tally.disordered),
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Tally {
     pub(crate) heard: usize,
     /// Again, as it is allowed.
     pub(crate) again: usize,
+    /// Those of them that a clock which was set back excuses.
+    pub(crate) by_clock: usize,
     pub(crate) lost: usize,
     pub(crate) late: usize,
     pub(crate) twice: usize,
@@ -101,7 +103,9 @@ impl<'a> Messages<'a> {
                 }
             };
             let again = !before.is_empty();
-            let wrong = wrong && !self.record.is_from_later(row, heard.at);
+            let by_clock = wrong && self.record.is_from_later(row, heard.at);
+            tally.by_clock += usize::from(by_clock);
+            let wrong = wrong && !by_clock;
             before.push(nth);
             if wrong {
                 tally.twice += 1;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use rowcast::{config::Secret, db::Target, lifecycle::Lifecycle};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -101,6 +102,26 @@ pub(crate) fn counted(faults: impl Iterator<Item = Fault>) -> String {
         format!("{} {count}", name.trim())
     });
     words.collect::<Vec<_>>().join(", ")
+}
+
+/// Ends whoever waits for a lock for seconds, until it is dropped: Postgres's own timeouts, that for deadlocks among them, go
+/// by the wall clock, and after it was set back by ten minutes they come ten minutes later.
+pub(crate) async fn unlock(superuser: Secret, lifecycle: Lifecycle) {
+    const WAITING: &str =
+        "select array_agg(pid) from pg_stat_activity where wait_event_type = 'Lock'";
+    const END: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+        where wait_event_type = 'Lock' and pid = any($1)";
+    let target = Target::parse(&superuser).expect("a URL");
+    loop {
+        let Ok(client) = target.client(&lifecycle).await else {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            continue;
+        };
+        let waiting = client.query_one(WAITING, &[]).await;
+        let waiting = waiting.ok().and_then(|row| row.get::<_, Option<Vec<i32>>>(0));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let _ = client.query_one(END, &[&waiting.unwrap_or_default()]).await;
+    }
 }
 
 /// Plays a schedule; what is killed comes back before the next fault.

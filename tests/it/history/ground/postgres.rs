@@ -136,6 +136,7 @@ impl Postgres {
     }
 
     /// Starts it with a clock of its own, for `Cluster` to take over.
+    #[expect(clippy::zombie_processes, reason = "`kill` and `stop` wait for it, by its number")]
     async fn serve(&self, clock: &Clock) {
         let log = self.options.data_dir.join("postgres.log");
         let log = File::options().append(true).create(true).open(log).expect("a log");

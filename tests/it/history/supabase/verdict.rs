@@ -62,9 +62,10 @@ fn repeats(
                             || record.is_since(row, time, joined.asked)
                     }
                     _ => notebook.how == How::Raw && applied.loose,
-                }
-                || record.is_from_later(row, applied.at);
-            if allowed {
+                };
+            let by_clock = !allowed && record.is_from_later(row, applied.at);
+            tally.by_clock += usize::from(by_clock);
+            if allowed || by_clock {
                 tally.again += 1;
             } else {
                 tally.twice += 1;
