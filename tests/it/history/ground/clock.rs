@@ -61,6 +61,14 @@ impl Clock {
     }
 }
 
+impl Drop for Clock {
+    fn drop(&mut self) {
+        let _ = (fs::remove_file(&self.shim), fs::remove_file(&self.path));
+        // The last one takes the folder along.
+        let _ = self.path.parent().map(fs::remove_dir);
+    }
+}
+
 fn compile(shim: &Path) {
     let mut compiler = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-x", "c", "-", "-ldl", "-o"])
