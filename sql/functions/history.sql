@@ -2,6 +2,9 @@
 --
 -- Transaction ids mean something within one history only. After a dump and restore all of them look as if they
 -- were still to come; after a failover that lost its tail the last ones are used again.
+--
+-- So they are after a crash, for numbers that had not reached the disk; there the times of changes tell the new from the
+-- old. Where the clock was set back before the crash they do not, and another history begins as well.
 
 create or replace function rowcast.history()
 returns text
@@ -9,16 +12,49 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select format('%s:%s:%s:%s',
+    select format('%s:%s%s:%s:%s',
         (select s.system_identifier from pg_control_system() s),
         -- pg_control_checkpoint() lags behind a promotion, the name of the current WAL file does not
         substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+        (select '.' || s.unordered from rowcast.state s where s.unordered > 0),
         (select d.oid from pg_database d where d.datname = current_database()),
         'rowcast.changes'::regclass::oid);
 $$;
 
 comment on function rowcast.history() is
     'system_identifier:timeline:database oid:log oid. A cursor of another history is refused.';
+
+create or replace function rowcast.notice_recovery()
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- crash recovery starts the statistics anew, a clean restart keeps them; before 2001: not known yet
+    recovered timestamptz := (select b.stats_reset from pg_stat_bgwriter b);
+begin
+    if recovered is null
+        or recovered < '2001-01-01'
+        or exists (select from rowcast.state s where s.recovered_at = recovered)
+    then
+        return;
+    end if;
+
+    -- no checkpoint is written after a recovery before this was called: one of a later time is from before
+    update rowcast.state s
+    set recovered_at = recovered,
+        unordered = s.unordered + (
+            select count(*)
+            from (select max(c.at) as newest from rowcast.checkpoints c) k
+            where k.newest >= recovered
+                and s.recovered_at is not null)
+    where s.recovered_at is distinct from recovered;
+end
+$$;
+
+comment on function rowcast.notice_recovery() is
+    'Notes that the server recovered from a crash; one that the clock cannot order begins another history.';
 
 create or replace function rowcast.adopt(history text)
 returns text

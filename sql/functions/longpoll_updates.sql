@@ -91,6 +91,8 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    -- a time in the future stands for now (functions/checkpoint.sql)
+    stands_for timestamptz := least(since, clock_timestamp());
     base pg_snapshot;
     base_at timestamptz;
     found_threads bigint[];
@@ -98,7 +100,7 @@ begin
     select c.snapshot, c.at
     into base, base_at
     from rowcast.checkpoints c
-    where c.at <= since
+    where c.at <= stands_for
     order by c.at desc
     limit 1;
 

@@ -48,9 +48,11 @@ declare
     page int := least(greatest(coalesce(max, 500), 1), 5000);
     -- fixed here: later statements see more, and leave out what this one does not see
     here pg_snapshot := pg_current_snapshot();
-    here_at timestamptz := clock_timestamp();
+    here_at timestamptz := rowcast.moment();
     checked timestamptz := now();
     own xid8 := pg_current_xact_id_if_assigned();
+    -- a time in the future stands for now (functions/checkpoint.sql)
+    stands_for timestamptz := least(since, clock_timestamp());
     by_cursor boolean := base is not null;
     threads bigint[];
     topics text[];
@@ -104,7 +106,7 @@ begin
             select c.snapshot, c.at
             into base, base_at
             from rowcast.checkpoints c
-            where c.at <= since
+            where c.at <= stands_for
             order by c.at desc
             limit 1;
         end if;
@@ -216,7 +218,7 @@ begin
             limit page + 1
         ) l;
         if from_at is null then
-            base_at := clock_timestamp();
+            base_at := rowcast.moment();
         end if;
         more := coalesce(cardinality(messages), 0) > page;
         after_id := messages[page];

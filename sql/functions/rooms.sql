@@ -132,6 +132,8 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = auto
 as $$
 declare
+    -- a time in the future stands for now (functions/checkpoint.sql)
+    stands_for timestamptz := least(since, clock_timestamp());
     known bigint;
     base pg_snapshot;
     base_at timestamptz;
@@ -149,7 +151,7 @@ begin
     select c.snapshot, c.at
     into base, base_at
     from rowcast.checkpoints c
-    where c.at <= since
+    where c.at <= stands_for
     order by c.at desc
     limit 1;
 

@@ -48,7 +48,7 @@ impl Chat {
 
     /// What is unread in all of the reader's threads.
     pub async fn conversation_counts(&self, reader: i64) -> Result<Counts> {
-        let sql = "select threads, counts, marks, snapshot, clock_timestamp() as at \
+        let sql = "select threads, counts, marks, snapshot, rowcast.moment() as at \
                    from chat.conversation_counts($1)";
         let row = self.pool.query_one(sql, &[&reader]).await?;
         let threads: Vec<i64> = row.try_get("threads")?;

@@ -109,7 +109,7 @@ impl Chat {
             .pool
             .query_one(
                 "select user_id, user_uuid, username, full_name, role, feed, threads, thread_uuids, \
-                 snapshot, clock_timestamp() as at from chat.admit($1, $2, $3)",
+                 snapshot, rowcast.moment() as at from chat.admit($1, $2, $3)",
                 &[&claims.sub, &claims.jti, &issued],
             )
             .await?;

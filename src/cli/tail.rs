@@ -39,7 +39,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let topics = args.topic.as_deref().map(Topic::parse).transpose()?.map(|topic| [topic]);
     let pool = Pool::new(&target, 1, DEADLINE, &lifecycle);
     let style = Style { json: args.json, colour: std::io::stdout().is_terminal() };
-    let row = pool.query_one("select pg_current_snapshot(), clock_timestamp()", &[]).await?;
+    let row = pool.query_one("select pg_current_snapshot(), rowcast.moment()", &[]).await?;
     let Micros(at) = row.try_get(1)?;
     let mut position = Position::at(Mark { snapshot: row.try_get(0)?, at });
     loop {

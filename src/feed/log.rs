@@ -46,7 +46,7 @@ macro_rules! lacking {
             "
     select now.snapshot, now.at, c.late, c.id, c.xid, c.at, c.topic, c.relation, c.op,
            c.key, c.record, c.old_record, c.link, now.shapes, now.gaps
-    from (select pg_current_snapshot() as snapshot, clock_timestamp() as at, ",
+    from (select pg_current_snapshot() as snapshot, rowcast.moment() as at, ",
             $shapes,
             " as shapes, (
             select array_agg(distinct coalesce(w.topic, f.relation))

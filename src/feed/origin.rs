@@ -72,6 +72,7 @@ impl Origin {
 
 /// Reads the history's id, adopting it when it is new, and the present moment in it.
 pub(super) async fn origin(line: &Line) -> Result<Origin> {
+    line.one("select rowcast.notice_recovery()", &[]).await?;
     let row = line.one("select h, rowcast.adopt(h) from rowcast.history() as h", &[]).await?;
     let (history, verdict): (String, String) = (row.try_get(0)?, row.try_get(1)?);
     match verdict.as_str() {
@@ -83,7 +84,7 @@ pub(super) async fn origin(line: &Line) -> Result<Origin> {
     }
     // A statement of its own: `adopt` may have truncated the log, and this must come after it.
     // Crash recovery starts the statistics anew, a clean restart keeps them.
-    let now = "select pg_current_snapshot(), clock_timestamp(), \
+    let now = "select pg_current_snapshot(), rowcast.moment(), \
                (select stats_reset from pg_stat_bgwriter), (select pruned_below from rowcast.state)";
     let row = line.one(now, &[]).await?;
     let (snapshot, Micros(at)): (Snapshot, Micros) = (row.try_get(0)?, row.try_get(1)?);

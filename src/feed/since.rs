@@ -1,4 +1,6 @@
 //! A time made exact: the newest checkpoint at or before it says what was committed by then.
+//!
+//! A time in the future stands for now: it is from before the clock was set back, and so is what is up to now.
 
 use crate::{
     cursor::{Mark, Position, Snapshot},
@@ -9,7 +11,7 @@ use crate::{
 const CHECKPOINT: &str = "
     select c.at, c.snapshot
     from rowcast.checkpoints as c
-    where c.at <= $1
+    where c.at <= least($1, statement_timestamp())
     order by c.at desc
     limit 1";
 

@@ -58,7 +58,7 @@ impl Session {
     /// What a change of the domain means to this client's being here; applied before the dialect sees it.
     pub fn heed(&mut self, delivery: &Delivery, event: &Event) -> Option<Reason> {
         // What the database's answer had seen is in it: an old deactivation, replayed, is not one of now.
-        if self.standing.asked.sees(delivery.change.xid, delivery.change.at) {
+        if !self.follower.is_news(&delivery.change) {
             return None;
         }
         let me = self.standing.user;

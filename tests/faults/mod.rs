@@ -3,6 +3,7 @@
 //! `ROWCAST_SEED` plays a run again, `ROWCAST_LONG=1` plays a long one; `target/faults/report.txt` is what it found.
 
 mod bulk;
+mod clock;
 mod crowd;
 mod disk;
 mod failover;
@@ -130,6 +131,7 @@ async fn nothing_is_lost_twice_or_out_of_order_or_the_client_is_told() {
             report.skip("pgbouncer in the path", "it is not installed");
         }
     }
+    clock::schedules(&mut report, seed, long).await;
     failover::play(&mut report).await;
     restore::play(&mut report).await;
     pruned::play(&mut report).await;
@@ -141,6 +143,9 @@ async fn nothing_is_lost_twice_or_out_of_order_or_the_client_is_told() {
 
 async fn play(report: &mut Report, seed: u64, name: &str, size: &Size) {
     let (totals, played) = history::play(seed, size).await;
-    let faults = trouble::counted(played.iter().map(|played| played.fault));
+    let mut faults = trouble::counted(played.iter().map(|played| played.fault));
+    if played.iter().any(|played| !played.set.is_empty()) {
+        faults += &format!("; told again around it {}", totals.by_clock);
+    }
     report.add(&format!("{name} (seed {seed})"), totals, played.len(), &faults);
 }

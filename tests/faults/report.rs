@@ -83,17 +83,18 @@ fn sum(one: Totals, other: Totals) -> Totals {
         deliveries: one.deliveries + other.deliveries,
         lost: one.lost + other.lost,
         twice: one.twice + other.twice,
+        by_clock: one.by_clock + other.by_clock,
         disordered: one.disordered + other.disordered,
     }
 }
 
 fn cells(totals: &Totals) -> String {
-    let Totals { changes, clients, deliveries, lost, twice, disordered } = totals;
+    let Totals { changes, clients, deliveries, lost, twice, disordered, .. } = totals;
     format!("{changes} | {clients} | {deliveries} | {lost} | {twice} | {disordered}")
 }
 
 fn words(totals: &Totals) -> String {
-    let Totals { changes, clients, deliveries, lost, twice, disordered } = totals;
+    let Totals { changes, clients, deliveries, lost, twice, disordered, .. } = totals;
     format!(
         "{changes} changes, {clients} clients, {deliveries} deliveries: lost {lost}, twice {twice}, out of order {disordered}"
     )

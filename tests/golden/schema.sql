@@ -658,6 +658,8 @@ CREATE FUNCTION chat._longpoll_since(reader bigint, since timestamp with time zo
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
+    -- a time in the future stands for now (functions/checkpoint.sql)
+    stands_for timestamptz := least(since, clock_timestamp());
     base pg_snapshot;
     base_at timestamptz;
     found_threads bigint[];
@@ -665,7 +667,7 @@ begin
     select c.snapshot, c.at
     into base, base_at
     from rowcast.checkpoints c
-    where c.at <= since
+    where c.at <= stands_for
     order by c.at desc
     limit 1;
 
@@ -843,6 +845,8 @@ CREATE FUNCTION chat._messages_since(thread bigint, since timestamp with time zo
     SET plan_cache_mode TO 'auto'
     AS $$
 declare
+    -- a time in the future stands for now (functions/checkpoint.sql)
+    stands_for timestamptz := least(since, clock_timestamp());
     base pg_snapshot;
     base_at timestamptz;
     found_ids bigint[];
@@ -851,7 +855,7 @@ begin
     select c.snapshot, c.at
     into base, base_at
     from rowcast.checkpoints c
-    where c.at <= since
+    where c.at <= stands_for
     order by c.at desc
     limit 1;
 
@@ -1123,6 +1127,8 @@ CREATE FUNCTION chat._rooms_seq_at(reader bigint, room bigint, since timestamp w
     SET plan_cache_mode TO 'auto'
     AS $$
 declare
+    -- a time in the future stands for now (functions/checkpoint.sql)
+    stands_for timestamptz := least(since, clock_timestamp());
     known bigint;
     base pg_snapshot;
     base_at timestamptz;
@@ -1140,7 +1146,7 @@ begin
     select c.snapshot, c.at
     into base, base_at
     from rowcast.checkpoints c
-    where c.at <= since
+    where c.at <= stands_for
     order by c.at desc
     limit 1;
 
@@ -2438,9 +2444,11 @@ declare
     page int := least(greatest(coalesce(max, 500), 1), 5000);
     -- fixed here: later statements see more, and leave out what this one does not see
     here pg_snapshot := pg_current_snapshot();
-    here_at timestamptz := clock_timestamp();
+    here_at timestamptz := rowcast.moment();
     checked timestamptz := now();
     own xid8 := pg_current_xact_id_if_assigned();
+    -- a time in the future stands for now (functions/checkpoint.sql)
+    stands_for timestamptz := least(since, clock_timestamp());
     by_cursor boolean := base is not null;
     threads bigint[];
     topics text[];
@@ -2494,7 +2502,7 @@ begin
             select c.snapshot, c.at
             into base, base_at
             from rowcast.checkpoints c
-            where c.at <= since
+            where c.at <= stands_for
             order by c.at desc
             limit 1;
         end if;
@@ -2606,7 +2614,7 @@ begin
             limit page + 1
         ) l;
         if from_at is null then
-            base_at := clock_timestamp();
+            base_at := rowcast.moment();
         end if;
         more := coalesce(cardinality(messages), 0) > page;
         after_id := messages[page];
@@ -5836,13 +5844,14 @@ begin
     -- a lost checkpoint only means that the one before is used
     perform set_config('synchronous_commit', 'off', true);
 
+    perform rowcast.notice_recovery();
+
     -- first the snapshot, then the clock; never the other way round
     snap := pg_current_snapshot();
     taken := clock_timestamp();
 
-    -- and never back, should the clock be set back
     insert into rowcast.checkpoints (at, snapshot)
-    select greatest(taken, (select max(c.at) from rowcast.checkpoints c) + interval '1 microsecond'), snap
+    select greatest(rowcast.moment(), (select max(c.at) from rowcast.checkpoints c) + interval '1 microsecond'), snap
     on conflict (at) do nothing;
     return taken;
 end
@@ -6043,10 +6052,11 @@ CREATE FUNCTION rowcast.history() RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select format('%s:%s:%s:%s',
+    select format('%s:%s%s:%s:%s',
         (select s.system_identifier from pg_control_system() s),
         -- pg_control_checkpoint() lags behind a promotion, the name of the current WAL file does not
         substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+        (select '.' || s.unordered from rowcast.state s where s.unordered > 0),
         (select d.oid from pg_database d where d.datname = current_database()),
         'rowcast.changes'::regclass::oid);
 $$;
@@ -6309,6 +6319,62 @@ CREATE FUNCTION rowcast.misfits() RETURNS TABLE(relation text, problem text)
 $$;
 
 COMMENT ON FUNCTION rowcast.misfits() IS 'What keeps the relations that stand in the place of the chat''s tables from serving; no row when all fit.';
+
+CREATE FUNCTION rowcast.moment() RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    taken timestamptz := clock_timestamp();
+    newest timestamptz;
+begin
+    select max(c.at)
+    into newest
+    from rowcast.checkpoints c;
+
+    -- another node's checkpoint of just now is no sign of a clock set back
+    if newest is null or taken > newest - interval '10 milliseconds' then
+        return greatest(taken, newest);
+    end if;
+
+    -- once it was noticed, the last two are one of these steps apart
+    perform
+    from rowcast.checkpoints c
+    where c.at in (newest - interval '1 microsecond', newest - interval '5 seconds');
+    return newest + case when found then interval '0' else interval '5 seconds' end;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.moment() IS 'The time for a position whose snapshot was just taken: the clock, but never back.';
+
+CREATE FUNCTION rowcast.notice_recovery() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    -- crash recovery starts the statistics anew, a clean restart keeps them; before 2001: not known yet
+    recovered timestamptz := (select b.stats_reset from pg_stat_bgwriter b);
+begin
+    if recovered is null
+        or recovered < '2001-01-01'
+        or exists (select from rowcast.state s where s.recovered_at = recovered)
+    then
+        return;
+    end if;
+
+    -- no checkpoint is written after a recovery before this was called: one of a later time is from before
+    update rowcast.state s
+    set recovered_at = recovered,
+        unordered = s.unordered + (
+            select count(*)
+            from (select max(c.at) as newest from rowcast.checkpoints c) k
+            where k.newest >= recovered
+                and s.recovered_at is not null)
+    where s.recovered_at is distinct from recovered;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.notice_recovery() IS 'Notes that the server recovered from a crash; one that the clock cannot order begins another history.';
 
 CREATE FUNCTION rowcast.prune(keep interval, batch integer) RETURNS bigint
     LANGUAGE plpgsql
@@ -7056,6 +7122,8 @@ CREATE TABLE rowcast.state (
     history text,
     pruned_below xid8 DEFAULT '0'::xid8 NOT NULL,
     adopted_at timestamp with time zone,
+    recovered_at timestamp with time zone,
+    unordered integer DEFAULT 0 NOT NULL,
     CONSTRAINT state_has_one_row CHECK (one)
 );
 
@@ -7064,6 +7132,10 @@ COMMENT ON TABLE rowcast.state IS 'One row: whose history the log tells, and how
 COMMENT ON COLUMN rowcast.state.history IS 'rowcast.history() when a bridge last adopted this database; differs after a failover or a restore.';
 
 COMMENT ON COLUMN rowcast.state.pruned_below IS 'Changes of transactions below this may be gone; a cursor whose xmin is lower must resynchronise.';
+
+COMMENT ON COLUMN rowcast.state.recovered_at IS 'When the server last recovered from a crash, as far as a bridge has noticed.';
+
+COMMENT ON COLUMN rowcast.state.unordered IS 'Recoveries whose time is before that of a checkpoint: each begins another history.';
 
 CREATE VIEW rowcast.lag AS
  SELECT s.history,
@@ -7784,6 +7856,10 @@ REVOKE ALL ON FUNCTION rowcast.may_read(role text, sub text, claims text, channe
 REVOKE ALL ON FUNCTION rowcast.may_write(role text, sub text, claims text, channel text, headers text, extension text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.misfits() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.moment() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.notice_recovery() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.prune(keep interval, batch integer) FROM PUBLIC;
 

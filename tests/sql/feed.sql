@@ -30,9 +30,15 @@ begin
     assert rowcast.checkpoint() >= old_at;
     perform rowcast.checkpoint();
     assert (select count(*) from rowcast.checkpoints where at >= old_at) = 2;
-    insert into rowcast.checkpoints values (clock_timestamp() + interval '1 hour', pg_current_snapshot());
-    perform rowcast.checkpoint();
-    assert (select max(at) from rowcast.checkpoints) > clock_timestamp() + interval '59 minutes';
+    -- after the clock was set back beyond all times handed out, and then a microsecond apart
+    delete from rowcast.checkpoints;
+    old_at := clock_timestamp() + interval '1 hour';
+    insert into rowcast.checkpoints values (old_at - interval '1 minute', pg_current_snapshot()), (old_at, pg_current_snapshot());
+    for n in 0..2 loop
+        perform rowcast.checkpoint();
+        assert (select max(at) from rowcast.checkpoints)
+            = old_at + interval '5 seconds' + n * interval '1 microsecond', 'not as after a clock set back';
+    end loop;
     delete from rowcast.checkpoints;
 
     -- pruning: below the xmin of a checkpoint older than `keep`, in batches; that checkpoint stays

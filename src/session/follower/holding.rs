@@ -12,6 +12,7 @@ impl Follower {
         self.mailbox.subscribe(joined);
         self.topics.extend(joined.iter().cloned());
         self.asked = Some(asked);
+        self.turned.clear();
     }
 
     /// Holds one more topic from here on.

@@ -34,6 +34,9 @@ pub struct Follower {
     start: Position,
     /// What the answer had seen that `topics` come from: it speaks for all links up to there.
     asked: Option<Mark>,
+    /// Topics that a link brought or took away since that answer: what comes later of them is news, too, whatever a clock
+    /// says that was set back.
+    turned: Vec<Topic>,
     /// Whether changes from between that answer and the client's coming in may still be in the mailbox.
     arriving: bool,
     items: Vec<Item>,
@@ -71,6 +74,7 @@ impl Follower {
             history,
             replay: None,
             asked: None,
+            turned: Vec::new(),
             arriving: false,
             items: Vec::new(),
         })
@@ -241,7 +245,7 @@ impl Follower {
         let before = had && self.start.has(change.xid, change.id, change.at);
         self.arriving &= before;
         // What the log gave it gave with its links, and with later ones: an old joining here would undo a later leaving.
-        let news = self.is_news(change) && (before || !had);
+        let news = !self.is_answered(change) && (before || !had);
         let passed_by = self.follow(&delivery, news).1;
         if held && before && news {
             // It came while the client was let in: after the database was asked, before the client's place began.
@@ -275,6 +279,12 @@ impl Follower {
     /// undo a later joining there, until that comes here too. A link that the answer about the topics had seen is in that
     /// answer: an old joining must not bring back a thread that was left since, nor an old leaving take one away.
     fn follow(&mut self, delivery: &Delivery, news: bool) -> (bool, bool) {
+        if let Some(Link::Follow(topic) | Link::Leave(topic)) = &delivery.change.link
+            && news
+            && !self.turned.contains(topic)
+        {
+            self.turned.push(topic.clone());
+        }
         match &delivery.change.link {
             Some(Link::Follow(topic)) if news => {
                 let passed_by = self.mailbox.hold(topic);
@@ -292,8 +302,19 @@ impl Follower {
     }
 
     /// Whether a change is one that the answer about the client's standing and topics had not seen.
-    fn is_news(&self, change: &Change) -> bool {
-        self.asked.as_ref().is_none_or(|asked| !asked.sees(change.xid, change.at))
+    pub fn is_news(&self, change: &Change) -> bool {
+        !self.is_answered(change) || self.has_turned(change)
+    }
+
+    fn is_answered(&self, change: &Change) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.sees(change.xid, change.at))
+    }
+
+    fn has_turned(&self, change: &Change) -> bool {
+        match &change.link {
+            Some(Link::Follow(topic) | Link::Leave(topic)) => self.turned.contains(topic),
+            None => false,
+        }
     }
 
     /// Reads one page of the log. A page ends early at a change that brings a topic: the next one has that topic's too.

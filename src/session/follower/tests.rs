@@ -261,3 +261,27 @@ async fn a_clock_that_contradicts_the_numbers_has_the_log_read() {
     follower.next(&mut Vec::new()).await.expect("lagged");
     assert_eq!(follower.replay.expect("the log is read").from, follower.position);
 }
+
+#[tokio::test]
+async fn a_leaving_counts_when_a_joining_before_it_did_whatever_a_clock_says_that_was_set_back() {
+    let hub = Hub::new();
+    // The answer has seen both, and its clock was set back after the joining.
+    let mut follower = follower(&hub, mark("20:20:", 60));
+    let link = |id, at, link| {
+        let mut change = change(id, "user:7", Some(link)).change.clone();
+        change.at = at;
+        Arc::new(Delivery::new(change, batch()))
+    };
+    let mut out = Vec::new();
+    let mut turn = |from, deliveries| {
+        let page = Page { deliveries, position: Position::at(mark("20:20:", 100)), more: false };
+        follower.turn(Replay { from, had: None }, Ok(page), &mut out).expect("a page");
+        (follower.replay.clone().map(|replay| replay.from), follower.holds(&topic("thread:43")))
+    };
+    let (from, holds) = turn(Position::at(mark("10:10:", 0)), vec![link(1, 90, "+thread:43")]);
+    assert!(holds);
+    let left = vec![link(2, 50, "-thread:43"), change(3, "thread:43", None)];
+    let (_, holds) = turn(from.expect("read again with that thread"), left);
+    assert!(!holds);
+    assert_eq!(ids(&out), [1, 2]);
+}

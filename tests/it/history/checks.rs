@@ -33,7 +33,8 @@ pub(crate) fn judge(
     let got: HashSet<Uuid> =
         polled.checks.iter().flat_map(|check| check.got.iter().map(|(id, _)| *id)).collect();
     for row in record.rows.iter().filter(|row| row.key.0 == What::New) {
-        let due = threads.contains(&row.topic) && row.at > polled.from;
+        let excused = polled.by == By::Time && record.may_be_skipped(row);
+        let due = threads.contains(&row.topic) && row.written > polled.from && !excused;
         if due && !deleted.contains(&row.key.1) && !got.contains(&row.key.1) {
             skipped.push(format!("{name} missed {row:?}, committed by {:?}", acked.get(&row.key)));
         }

@@ -46,6 +46,7 @@ pub(crate) enum Tongue {
     Rooms,
     Conversations,
     Direct,
+    Supabase,
 }
 
 /// A client's memory.

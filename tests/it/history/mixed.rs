@@ -10,18 +10,19 @@ use super::{
     diary::{Diary, Tongue},
     dice::Dice,
     direct::Direct,
-    guests,
+    guests, lasting,
     longpoll::{self, By},
     record::Record,
     rooms::{self, Rooms},
     say,
     sockets::Line,
+    supabase::{self, Notebook},
     tally::{Messages, Tally},
     world::{Key, World},
 };
 use crate::harness::app;
 
-/// All tongues.
+/// All tongues of those who keep diaries.
 const TONGUES: [Tongue; 4] =
     [Tongue::Longpoll, Tongue::Rooms, Tongue::Conversations, Tongue::Direct];
 
@@ -66,19 +67,24 @@ pub(crate) fn start(
 }
 
 /// Judges what they heard, and prints a line for each dialect.
-pub(crate) fn judge(diaries: &[Diary], record: &Record, acked: &HashMap<Key, i64>) -> Vec<Tally> {
+pub(crate) fn judge(
+    diaries: &[Diary],
+    notebooks: &[Notebook],
+    record: &Record,
+    acked: &HashMap<Key, i64>,
+) -> Vec<Tally> {
     let messages = Messages::of(record, acked);
-    let judged = TONGUES.map(|tongue| {
-        let tally = messages.tally(diaries, tongue);
-        say(&tally.line(tongue));
-        tally
-    });
-    judged.into()
+    let judged = TONGUES.map(|tongue| (tongue, messages.tally(diaries, tongue)));
+    let subscribers = (Tongue::Supabase, supabase::judge(notebooks, record, acked));
+    let judged = judged.into_iter().chain([subscribers]);
+    judged
+        .map(|(tongue, tally)| {
+            say(&tally.line(tongue));
+            tally
+        })
+        .collect()
 }
 
 fn session(user: i64, name: &str) -> String {
-    let sub = user.to_string();
-    app::token_with(
-        &json!({ "sub": sub, "exp": app::now() + 7_200, "iat": app::now(), "jti": name }),
-    )
+    app::token_with(&lasting(json!({ "sub": user.to_string(), "jti": name })))
 }

@@ -19,6 +19,7 @@ mod record;
 mod rooms;
 mod sockets;
 mod streams;
+mod supabase;
 mod tally;
 pub(crate) mod trouble;
 mod verdict;
@@ -27,7 +28,7 @@ mod writers;
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use self::{
@@ -38,6 +39,7 @@ use self::{
     pollers::{By, Polled},
     record::Record,
     sockets::Line,
+    supabase::Notebook,
     trouble::{Fault, Played},
     verdict::Judge,
     world::{Ledger, World},
@@ -110,6 +112,8 @@ pub(crate) struct Totals {
     pub(crate) deliveries: usize,
     pub(crate) lost: usize,
     pub(crate) twice: usize,
+    /// Told again, where a clock that was set back excuses it.
+    pub(crate) by_clock: usize,
     pub(crate) disordered: usize,
 }
 
@@ -133,7 +137,8 @@ pub(crate) async fn play(seed: u64, size: &Size) -> (Totals, Vec<Played>) {
     let flags =
         [mailbox, rate("rest"), rate("joins"), "--send-deadline=2s".into(), "--grace=2s".into()];
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let ground = Ground::start_on(size.terrain, &size.world.sql(), &flags, &[]).await;
+    let data = size.world.sql() + supabase::TABLES;
+    let ground = Ground::start_on(size.terrain, &data, &flags, &[]).await;
     let (enough, seen_enough) = watch::channel(false);
     let (finishing, seen_finishing) = watch::channel(false);
     let ledger = Arc::new(Ledger::default());
@@ -152,6 +157,7 @@ pub(crate) async fn play(seed: u64, size: &Size) -> (Totals, Vec<Played>) {
     let mut clients = start_clients(seed, size, &line);
     let mut pollers = start_pollers(seed, size, &line);
     let mut guests = mixed::start(seed, size.world, size.mixed, &line);
+    let mut subscribers = supabase::start(seed, size.world, size.mixed, &line);
     let desk = Desk {
         url: ground.postgres.url(),
         world: size.world,
@@ -171,6 +177,11 @@ pub(crate) async fn play(seed: u64, size: &Size) -> (Totals, Vec<Played>) {
         writing.spawn(movers::wander(desk.clone(), user));
     }
 
+    let mut unlocking = JoinSet::new();
+    if size.terrain == Terrain::Clocks {
+        let superuser = ground.postgres.superuser_url();
+        unlocking.spawn(trouble::unlock(superuser, ground.lifecycle.clone()));
+    }
     let schedule = trouble::schedule(size.trouble, &mut dice, size.within);
     let trouble = trouble::play(&ground, schedule, dice).await;
     while ledger.changes() < size.changes {
@@ -180,6 +191,7 @@ pub(crate) async fn play(seed: u64, size: &Size) -> (Totals, Vec<Played>) {
     while let Some(writer) = writing.join_next().await {
         writer.expect("a writer");
     }
+    unlocking.shutdown().await;
     // Last where all clients are from beginning to end: who has that has what came before it elsewhere.
     for threads in [format!("id > {}", size.world.threads), format!("id <= {}", size.world.threads)]
     {
@@ -199,9 +211,15 @@ pub(crate) async fn play(seed: u64, size: &Size) -> (Totals, Vec<Played>) {
     while let Some(guest) = guests.join_next().await {
         diaries.push(guest.expect("a guest"));
     }
+    let mut notebooks = Vec::new();
+    while let Some(subscriber) = subscribers.join_next().await {
+        notebooks.push(subscriber.expect("a subscriber"));
+    }
     let took = began.elapsed();
-    let totals =
-        judge(seed, size, &ground, &ledger, &trouble, &inboxes, &polled, &diaries, took).await;
+    let totals = judge(
+        seed, size, &ground, &ledger, &trouble, &inboxes, &polled, &diaries, &notebooks, took,
+    )
+    .await;
     (totals, trouble)
 }
 
@@ -243,10 +261,16 @@ async fn judge(
     inboxes: &[Inbox],
     polled: &[Polled],
     diaries: &[Diary],
+    notebooks: &[Notebook],
     took: Duration,
 ) -> Totals {
     let client = ground.client().await;
-    let record = Record::read(&client).await;
+    let mut record = Record::read(&client).await;
+    if size.terrain == Terrain::Clocks {
+        let set = trouble.iter().flat_map(|played| played.set.clone());
+        record.go_by(&ledger.began(), set.collect());
+    }
+    let record = record;
     let acked = ledger.acked();
     let stays = ledger.stays.lock().expect("whole").clone();
     let mut judge = Judge {
@@ -279,7 +303,7 @@ async fn judge(
     say(&format!(
         "history checker: seed {seed}: {} changes, {} clients, {visits} connections, {} deliveries, {} pollers, {checks} checks; \
          {faults}; {:.1} s\n\
-         history checker: lost {}, twice {}, out of order {}, strange {}, resyncs {}, errors {}; \
+         history checker: lost {}, twice {}, again {}, out of order {}, strange {}, resyncs {}, errors {}; \
          pollers: skipped {}, repeated {}; log against writers: {}",
         record.rows.len(),
         inboxes.len(),
@@ -288,6 +312,7 @@ async fn judge(
         took.as_secs_f64(),
         verdict.lost,
         verdict.twice,
+        verdict.again,
         verdict.disordered,
         verdict.strange,
         verdict.resyncs,
@@ -296,7 +321,7 @@ async fn judge(
         repeated.len(),
         wrong.len(),
     ));
-    let mixed = mixed::judge(diaries, &record, &acked);
+    let mixed = mixed::judge(diaries, notebooks, &record, &acked);
     let clean = verdict.is_clean()
         && wrong.is_empty()
         && skipped.is_empty()
@@ -325,13 +350,21 @@ async fn judge(
         deliveries: verdict.delivered + heard(|tally| tally.heard) + pages.sum::<usize>(),
         lost: verdict.lost + skipped.len() + heard(|tally| tally.lost + tally.late),
         twice: verdict.twice + repeated.len() + heard(|tally| tally.twice),
+        by_clock: verdict.again + heard(|tally| tally.by_clock),
         disordered: verdict.disordered + heard(|tally| tally.disordered),
     }
 }
 
+/// Good for hours before and after, whatever the bridge's clock is set to.
+fn lasting(mut payload: Value) -> Value {
+    const HOURS: u64 = 4 * 3_600;
+    payload["iat"] = (app::now() - HOURS).into();
+    payload["exp"] = (app::now() + HOURS).into();
+    payload
+}
+
 fn token(user: i64) -> String {
-    let payload = json!({ "sub": user.to_string(), "exp": app::now() + 7_200, "iat": app::now() });
-    app::token_with(&payload)
+    app::token_with(&lasting(json!({ "sub": user.to_string() })))
 }
 
 #[expect(clippy::print_stderr, reason = "what a run was and what it found")]

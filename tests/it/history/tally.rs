@@ -26,6 +26,8 @@ pub(crate) struct Tally {
     pub(crate) heard: usize,
     /// Again, as it is allowed.
     pub(crate) again: usize,
+    /// Those of them that a clock which was set back excuses.
+    pub(crate) by_clock: usize,
     pub(crate) lost: usize,
     pub(crate) late: usize,
     pub(crate) twice: usize,
@@ -101,6 +103,9 @@ impl<'a> Messages<'a> {
                 }
             };
             let again = !before.is_empty();
+            let by_clock = wrong && self.record.is_from_later(row, heard.at);
+            tally.by_clock += usize::from(by_clock);
+            let wrong = wrong && !by_clock;
             before.push(nth);
             if wrong {
                 tally.twice += 1;
@@ -130,10 +135,12 @@ impl<'a> Messages<'a> {
                 first.entry(row.message).or_insert(nth);
             }
         }
+        let by_time = matches!(diary.tongue, Tongue::Conversations | Tongue::Direct);
         let due = |row: &&&Row| {
-            row.at > diary.from
+            row.written > diary.from
                 && row.thread.is_some_and(|thread| diary.threads.contains(&thread))
                 && !self.deleted.contains(&row.key.1)
+                && !(by_time && self.record.may_be_skipped(row))
         };
         for row in self.numbers.values().filter(due) {
             let acked = self.acked.get(&row.key).copied();
@@ -143,7 +150,8 @@ impl<'a> Messages<'a> {
                 diary.owed.iter().find(|(asked, _)| acked.is_some_and(|acked| acked < *asked));
             if place.is_none() {
                 tally.lost += 1;
-                let then = diary.heard.partition_point(|heard| heard.at <= acked.unwrap_or(row.at));
+                let then =
+                    diary.heard.partition_point(|heard| heard.at <= acked.unwrap_or(row.written));
                 self.say(diary, then, &format!("lost ({acked:?})"), Some(row), tally);
             } else if let Some((asked, upto)) = asked
                 && place >= Some(*upto)

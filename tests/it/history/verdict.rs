@@ -15,6 +15,8 @@ use super::{
 pub(crate) struct Verdict {
     pub(crate) lost: usize,
     pub(crate) twice: usize,
+    /// Again, as a clock that was set back allows.
+    pub(crate) again: usize,
     pub(crate) disordered: usize,
     /// What came to somebody whom it was not for, or that was never committed.
     pub(crate) strange: usize,
@@ -81,14 +83,30 @@ impl Judge<'_> {
                     let row = &record.rows[place];
                     if self.is_strange(inbox.user, row, got.at) {
                         self.verdict.strange += 1;
-                        self.verdict
-                            .say(|| self_words(inbox, nth, record, "not for it", Some(row)));
+                        let stays = self.stays.iter().filter(|stay| stay.user == inbox.user);
+                        let stays: Vec<_> =
+                            stays.filter(|stay| Some(stay.thread) == row.thread).collect();
+                        let links = record.rows.iter().filter(|link| {
+                            matches!(link.key.0, What::Joined | What::Left)
+                                && row.thread.is_some_and(|t| link.key.1 == World::thread(t))
+                                && link.key.2 == inbox.user.to_string()
+                        });
+                        let links: Vec<_> =
+                            links.map(|link| (link.id, link.xid, link.at, link.key.0)).collect();
+                        self.verdict.say(|| {
+                            let what = format!("not for it (stays {stays:?}, {links:?})");
+                            self_words(inbox, nth, record, &what, Some(row))
+                        });
                     }
                     rows.push((nth, place));
                 }
                 None => {
-                    self.verdict.twice += 1;
                     let row = record.places.get(&got.key).map(|places| &record.rows[places[0]]);
+                    if row.is_some_and(|row| record.is_from_later(row, got.at)) {
+                        self.verdict.again += 1;
+                        continue;
+                    }
+                    self.verdict.twice += 1;
                     self.verdict.say(|| self_words(inbox, nth, record, "twice", row));
                 }
             }
@@ -110,7 +128,8 @@ impl Judge<'_> {
                 self.verdict.lost += 1;
                 let acked = self.acked.get(&row.key).copied();
                 self.verdict.say(|| {
-                    let after = inbox.got.partition_point(|got| got.at < acked.unwrap_or(row.at));
+                    let after =
+                        inbox.got.partition_point(|got| got.at < acked.unwrap_or(row.written));
                     self_words(
                         inbox,
                         after,
@@ -130,7 +149,7 @@ impl Judge<'_> {
             return true;
         }
         let mut stays = self.stays.iter().filter(|stay| stay.user == user && stay.thread == thread);
-        stays.any(|stay| stay.leaving.is_none() && row.at > stay.joined)
+        stays.any(|stay| stay.leaving.is_none() && row.written > stay.joined)
     }
 
     /// Whether the client must not have it at that moment.
@@ -141,7 +160,8 @@ impl Judge<'_> {
         }
         let stays = self.stays.iter().filter(|stay| stay.user == user && stay.thread == thread);
         // Written after it had left for certain, and received before it could have come back.
-        let left = stays.clone().filter_map(|stay| stay.left).filter(|left| *left < row.at).max();
+        let left =
+            stays.clone().filter_map(|stay| stay.left).filter(|left| *left < row.written).max();
         let back = stays.clone().map(|stay| stay.asked).find(|asked| Some(*asked) >= left);
         let never = !stays.clone().any(|stay| stay.asked < at);
         never || left.is_some() && back.is_none_or(|back| at < back)
@@ -172,7 +192,7 @@ impl Judge<'_> {
         for &(nth, place) in rows.iter().rev() {
             let row = &record.rows[place];
             let ended = earliest.entry(&row.topic).or_insert(i64::MAX);
-            if *ended < row.at {
+            if *ended < row.written {
                 self.verdict.disordered += 1;
                 self.verdict.say(|| {
                     self_words(inbox, nth, record, "before what had ended before", Some(row))

@@ -120,6 +120,8 @@ pub(crate) struct Entry {
     pub(crate) done: Vec<Key>,
     pub(crate) undone: Vec<Key>,
     pub(crate) outcome: Outcome,
+    /// When the writer began, in microseconds since 1970.
+    pub(crate) began: i64,
     /// When the writer knew, in microseconds since 1970.
     pub(crate) acked: i64,
 }
@@ -154,6 +156,15 @@ impl Ledger {
     /// Changes that are known to be committed.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
+    }
+
+    /// When each change's transaction was begun.
+    pub(crate) fn began(&self) -> HashMap<Key, i64> {
+        let entries = self.entries.lock().expect("whole");
+        entries
+            .iter()
+            .flat_map(|entry| entry.done.iter().map(|key| (key.clone(), entry.began)))
+            .collect()
     }
 
     /// When each change was known to be committed.

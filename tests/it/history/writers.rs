@@ -121,6 +121,7 @@ impl Writer {
     /// One transaction from begin to a known end, or to one that nobody knows.
     async fn transaction(&mut self, kind: Kind) {
         self.connect().await;
+        let began = now();
         (self.done, self.undone) = (Vec::new(), Vec::new());
         let prepared = format!("w{}-{}", self.nth, self.words);
         let outcome = match self.body(kind).await {
@@ -153,7 +154,7 @@ impl Writer {
             self.mine.extend(new);
         }
         let (writer, kind) = (self.nth, kind.name());
-        self.desk.ledger.note(Entry { writer, kind, done, undone, outcome, acked });
+        self.desk.ledger.note(Entry { writer, kind, done, undone, outcome, began, acked });
     }
 
     /// What the transaction does before its end.

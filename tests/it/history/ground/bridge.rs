@@ -19,7 +19,7 @@ use tokio::{
     sync::Mutex,
 };
 
-use super::until;
+use super::{Clock, until};
 use crate::harness::app::SECRET;
 
 /// Generous for a start on a busy machine, a crash of the database before it included.
@@ -30,6 +30,7 @@ pub(crate) struct Bridge {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, PathBuf)>,
     folder: PathBuf,
     child: Mutex<Option<Child>>,
     http: reqwest::Client,
@@ -37,6 +38,16 @@ pub(crate) struct Bridge {
 
 impl Bridge {
     pub(crate) async fn start(folder: &Path, url: &Secret, flags: &[&str]) -> Self {
+        Self::start_by(None, folder, url, flags).await
+    }
+
+    /// The same by a clock of its own.
+    pub(super) async fn start_by(
+        clock: Option<&Clock>,
+        folder: &Path,
+        url: &Secret,
+        flags: &[&str],
+    ) -> Self {
         let (address, admin) = (free().await, free().await);
         let mut arguments = vec!["serve".to_owned()];
         for (flag, value) in [
@@ -50,7 +61,10 @@ impl Bridge {
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let http = reqwest::Client::new();
         let child = Mutex::new(None);
-        let bridge = Self { address, admin, arguments, folder: folder.to_owned(), child, http };
+        let environment = clock.map(Clock::environment).into_iter().flatten();
+        let environment = environment.map(|(name, path)| (name, path.to_owned())).collect();
+        let folder = folder.to_owned();
+        let bridge = Self { address, admin, arguments, environment, folder, child, http };
         bridge.run().await;
         bridge
     }
@@ -76,6 +90,7 @@ impl Bridge {
             .args(&self.arguments)
             .env_clear()
             .env("ROWCAST_LOG", "info")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

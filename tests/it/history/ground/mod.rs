@@ -1,6 +1,7 @@
 //! The ground that faults are played on: a Postgres that may be killed, proxies that may stall, the real program, once or twice.
 
 mod bridge;
+mod clock;
 mod pooler;
 mod postgres;
 mod proxy;
@@ -22,6 +23,7 @@ use tokio_postgres::Client;
 
 pub(crate) use self::{
     bridge::Bridge,
+    clock::Clock,
     pooler::Pooler,
     postgres::Postgres,
     proxy::Proxy,
@@ -48,6 +50,8 @@ pub(crate) enum Terrain {
     Crowded,
     /// One bridge behind pgbouncer in session mode.
     Sessions,
+    /// One bridge; its clock and that of Postgres can be set.
+    Clocks,
 }
 
 /// A Postgres of one's own, and a bridge in front of it that reaches it through a proxy.
@@ -61,6 +65,8 @@ pub(crate) struct Ground {
     /// What clients go through, where that is not the bridge itself.
     pub(crate) doors: Vec<Proxy>,
     pooler: Option<Pooler>,
+    /// The bridge's clock, where it can be set; that of Postgres is with Postgres.
+    pub(crate) clock: Option<Clock>,
 }
 
 impl Ground {
@@ -83,7 +89,13 @@ impl Ground {
     ) -> Self {
         let lifecycle = Lifecycle::new();
         let folder = folder();
-        let postgres = Postgres::start(&folder, settings).await;
+        let (mut clock, mut of_postgres) = (None, None);
+        if terrain == Terrain::Clocks {
+            let place = folder.with_extension("clocks");
+            clock = Some(Clock::make(&place, "bridge"));
+            of_postgres = Some(Clock::make(&place, "postgres"));
+        }
+        let postgres = Postgres::start(&folder, settings, of_postgres).await;
         let target = Target::parse(&postgres.url()).expect("a URL");
         migrate::run(&target, &lifecycle, |_| {}).await.expect("migrated");
         let client = target.client(&lifecycle).await.expect("a connection");
@@ -106,7 +118,7 @@ impl Ground {
                 url = postgres.url();
                 None
             }
-            Terrain::Plain | Terrain::Nodes => None,
+            Terrain::Plain | Terrain::Nodes | Terrain::Clocks => None,
         };
         let mut pooler = None;
         if let Some(pooling) = pooling {
@@ -114,7 +126,7 @@ impl Ground {
             url = with_port(direct.reveal(), started.port());
             pooler = Some(started);
         }
-        let bridge = Bridge::start(&folder, &url, &flags).await;
+        let bridge = Bridge::start_by(clock.as_ref(), &folder, &url, &flags).await;
         let (mut second, mut doors) = (None, Vec::new());
         if matches!(terrain, Terrain::Nodes | Terrain::Crowded) {
             let other = folder.join("second");
@@ -124,7 +136,7 @@ impl Ground {
             second = Some(node);
             doors = vec![Proxy::start(vec![one, two]).await, Proxy::start(vec![two, one]).await];
         }
-        Self { postgres, proxy, bridge, lifecycle, second, doors, pooler }
+        Self { postgres, proxy, bridge, lifecycle, second, doors, pooler, clock }
     }
 
     /// Where one of the clients goes in.

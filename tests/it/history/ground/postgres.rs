@@ -1,7 +1,7 @@
 //! A private Postgres that can be killed, stopped and started again, and goes away with its test.
 
 use std::{
-    fs,
+    fs::{self, File},
     os::unix::{
         fs::{MetadataExt, chown},
         process::CommandExt,
@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
+    time::Duration,
 };
 
 use nix::{
@@ -20,8 +21,16 @@ use nix::{
 };
 use rowcast::{
     config::Secret,
-    db::embedded::{Cluster, Options},
+    db::{
+        Target,
+        embedded::{Cluster, Options},
+    },
 };
+
+use super::{super::trouble::Set, Clock, now, program, until};
+
+/// A crash recovery may take a while.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The server; commits survive the death of its processes, though not of the machine.
 pub(crate) struct Postgres {
@@ -30,12 +39,19 @@ pub(crate) struct Postgres {
     url: Secret,
     superuser_url: Secret,
     port: u16,
+    data: PathBuf,
+    /// The clock that it goes by, where that can be set.
+    clock: Option<Clock>,
     /// When we die, its input closes, and it cleans up.
     _watcher: Child,
 }
 
 impl Postgres {
-    pub(super) async fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
+    pub(super) async fn start(
+        folder: &Path,
+        settings: &[(&str, &str)],
+        clock: Option<Clock>,
+    ) -> Self {
         let defaults = [("max_connections", "200"), ("max_prepared_transactions", "100")];
         let settings = defaults.iter().chain(settings);
         let settings = settings.map(|(name, value)| (name.to_string(), value.to_string()));
@@ -48,14 +64,22 @@ impl Postgres {
         let cluster = Cluster::start(&options).await.expect("a private Postgres");
         options.port = cluster.port();
         let watcher = watch(folder, &cluster.data());
-        Self {
+        let by_clock = clock.is_some();
+        let postgres = Self {
             url: cluster.url(),
             superuser_url: cluster.superuser_url(),
             port: cluster.port(),
+            data: cluster.data(),
+            clock,
             cluster: Mutex::new(Some(cluster)),
             options,
             _watcher: watcher,
+        };
+        if by_clock {
+            postgres.kill();
+            postgres.restart().await;
         }
+        postgres
     }
 
     /// The URL for the role that owns the database.
@@ -84,10 +108,44 @@ impl Postgres {
         let _ = waitpid(Pid::from_raw(postmaster), None);
     }
 
+    /// Stops it as a service manager does, and waits until it has: no recovery at its next start.
+    pub(crate) async fn stop(&self) {
+        let Some(cluster) = self.cluster.lock().expect("whole").take() else { return };
+        let postmaster = Pid::from_raw(cluster.pid());
+        kill(postmaster, Signal::SIGINT).expect("told");
+        cluster.leave_running();
+        let ending = tokio::task::spawn_blocking(move || waitpid(postmaster, None));
+        ending.await.expect("an end").expect("its status");
+    }
+
     /// Starts it again on the same data and port; returns when it has recovered.
     pub(crate) async fn restart(&self) {
+        if let Some(clock) = &self.clock {
+            self.serve(clock).await;
+        }
         let cluster = Cluster::start(&self.options).await.expect("Postgres again");
         *self.cluster.lock().expect("whole") = Some(cluster);
+    }
+
+    /// Sets its clock so many seconds forward, or back; returns when, and what it says now.
+    pub(crate) fn step_clock(&self, seconds: i64) -> Set {
+        let clock = self.clock.as_ref().expect("a clock of its own");
+        let at = now();
+        clock.step(seconds);
+        Set { at, to: now() + clock.ahead(), back: seconds < 0 }
+    }
+
+    /// Starts it with a clock of its own, for `Cluster` to take over.
+    #[expect(clippy::zombie_processes, reason = "`kill` and `stop` wait for it, by its number")]
+    async fn serve(&self, clock: &Clock) {
+        let log = self.options.data_dir.join("postgres.log");
+        let log = File::options().append(true).create(true).open(log).expect("a log");
+        let mut command = program(self, "postgres").expect("the server");
+        command.arg("-D").arg(&self.data).envs(clock.environment());
+        command.stdout(Stdio::null()).stderr(log).spawn().expect("the server");
+        let target = Target::parse(&self.superuser_url).expect("a URL");
+        until("a Postgres that answers", PATIENCE, || async { target.connect().await.is_ok() })
+            .await;
     }
 
     /// Hands a folder over to the account that the server runs as.
@@ -98,9 +156,7 @@ impl Postgres {
 
     /// The account that the server runs as.
     pub(crate) fn account(&self) -> (u32, u32) {
-        let guard = self.cluster.lock().expect("whole");
-        let data = guard.as_ref().expect("it runs").data();
-        let owner = fs::metadata(data).expect("a data folder");
+        let owner = fs::metadata(&self.data).expect("a data folder");
         (owner.uid(), owner.gid())
     }
 
