@@ -28,6 +28,8 @@ pub const LISTENER_RECONNECTS_TOTAL: &str = "rowcast_listener_reconnects_total";
 pub const GAP_FILL_ROWS_TOTAL: &str = "rowcast_gap_fill_rows_total";
 /// Rows read from the log for resuming or lagging clients.
 pub const REPLAY_ROWS_TOTAL: &str = "rowcast_replay_rows_total";
+/// Changes that resuming or lagging clients were told of from memory.
+pub const REMEMBERED_ROWS_TOTAL: &str = "rowcast_remembered_rows_total";
 /// Clients whose mailbox overflowed and that replayed from the log.
 pub const LAGGED_TOTAL: &str = "rowcast_lagged_total";
 /// Clients disconnected because they did not read, by dialect.
@@ -92,6 +94,7 @@ pub fn describe() {
         LISTENER_RECONNECTS_TOTAL,
         GAP_FILL_ROWS_TOTAL,
         REPLAY_ROWS_TOTAL,
+        REMEMBERED_ROWS_TOTAL,
         LAGGED_TOTAL,
         SLOW_DISCONNECTS_TOTAL,
         RESYNC_TOTAL,
@@ -126,6 +129,10 @@ pub fn describe() {
         "Rows read to fill the gap after the listener was away."
     );
     describe_counter!(REPLAY_ROWS_TOTAL, "Rows read from the log for resuming or lagging clients.");
+    describe_counter!(
+        REMEMBERED_ROWS_TOTAL,
+        "Changes that resuming or lagging clients were told of from memory, without a read of the log."
+    );
     describe_counter!(
         LAGGED_TOTAL,
         "Clients whose mailbox overflowed and that replayed from the log."

@@ -95,7 +95,7 @@ async fn start_with(
 
     // Before the feed, which says at its start that it listens.
     let recorder = admin::record()?;
-    let hub = Hub::new();
+    let hub = Hub::remembering(config.limits.remember);
     let feed = Feed::new(listen.unwrap_or(target), hub.clone(), lifecycle.clone());
     let keeper = Keeper {
         pool: pool.clone(),
