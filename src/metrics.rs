@@ -76,6 +76,10 @@ pub const POOL_CONNECTIONS: &str = "rowcast_pool_connections";
 pub const POOL_WAITING: &str = "rowcast_pool_waiting";
 /// Reads of the log for resuming or lagging clients.
 pub const REPLAY_SECONDS: &str = "rowcast_replay_seconds";
+/// Statements that let in many who came at once.
+pub const ADMISSIONS_SECONDS: &str = "rowcast_admissions_seconds";
+/// People whom such statements were about.
+pub const ADMISSIONS_TOTAL: &str = "rowcast_admissions_total";
 /// Statements that ask who may see changes.
 pub const PERMIT_SECONDS: &str = "rowcast_permit_seconds";
 /// Questions that such statements answered.
@@ -95,6 +99,7 @@ pub fn describe() {
         GAP_FILL_ROWS_TOTAL,
         REPLAY_ROWS_TOTAL,
         REMEMBERED_ROWS_TOTAL,
+        ADMISSIONS_TOTAL,
         LAGGED_TOTAL,
         SLOW_DISCONNECTS_TOTAL,
         RESYNC_TOTAL,
@@ -181,6 +186,12 @@ fn describe_operating() {
         Unit::Seconds,
         "Reads of the log for resuming or lagging clients."
     );
+    describe_histogram!(
+        ADMISSIONS_SECONDS,
+        Unit::Seconds,
+        "Statements that let in many who came at once."
+    );
+    describe_counter!(ADMISSIONS_TOTAL, "People whom such statements were about.");
     describe_histogram!(PERMIT_SECONDS, Unit::Seconds, "Statements that ask who may see changes.");
     describe_counter!(PERMIT_QUESTIONS_TOTAL, "Questions that such statements answered.");
     describe_histogram!(MAILBOX_ITEMS, "Items that a client's mailbox held when it was emptied.");

@@ -154,7 +154,7 @@ fn services(
     let limits = &config.limits;
     Services {
         hub,
-        chat: Chat::new(pool.clone()),
+        chat: Chat::start(pool.clone(), lifecycle),
         permit: Permit::start(pool.clone(), lifecycle),
         pool,
         verifier,

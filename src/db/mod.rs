@@ -6,6 +6,7 @@ mod dsn;
 #[cfg(unix)]
 pub mod embedded;
 pub mod error;
+mod gather;
 pub mod listen;
 pub mod migrate;
 mod plain;
@@ -14,6 +15,7 @@ mod tls;
 pub mod types;
 
 pub use connect::Target;
+pub use gather::Gather;
 pub use plain::plain_row;
 pub use pool::{Lease, Pool};
 pub use tokio_postgres::Row;
