@@ -209,6 +209,10 @@ pub struct Limits {
     #[arg(long, env = "ROWCAST_MAILBOX", default_value_t = 1_024)]
     pub mailbox: usize,
 
+    /// Changes that a node remembers, 8 MiB of them at most, to tell who comes back soon without reading the log; 0 for none.
+    #[arg(long, env = "ROWCAST_REMEMBER", default_value_t = 4_096)]
+    pub remember: usize,
+
     /// Time that one write to a client may take before it is disconnected with 4408.
     #[arg(long, env = "ROWCAST_SEND_DEADLINE", default_value = "10s", value_parser = duration)]
     pub send_deadline: Duration,

@@ -28,6 +28,8 @@ pub const LISTENER_RECONNECTS_TOTAL: &str = "rowcast_listener_reconnects_total";
 pub const GAP_FILL_ROWS_TOTAL: &str = "rowcast_gap_fill_rows_total";
 /// Rows read from the log for resuming or lagging clients.
 pub const REPLAY_ROWS_TOTAL: &str = "rowcast_replay_rows_total";
+/// Changes that resuming or lagging clients were told of from memory.
+pub const REMEMBERED_ROWS_TOTAL: &str = "rowcast_remembered_rows_total";
 /// Clients whose mailbox overflowed and that replayed from the log.
 pub const LAGGED_TOTAL: &str = "rowcast_lagged_total";
 /// Clients disconnected because they did not read, by dialect.
@@ -74,6 +76,10 @@ pub const POOL_CONNECTIONS: &str = "rowcast_pool_connections";
 pub const POOL_WAITING: &str = "rowcast_pool_waiting";
 /// Reads of the log for resuming or lagging clients.
 pub const REPLAY_SECONDS: &str = "rowcast_replay_seconds";
+/// Statements that let in many who came at once.
+pub const ADMISSIONS_SECONDS: &str = "rowcast_admissions_seconds";
+/// People whom such statements were about.
+pub const ADMISSIONS_TOTAL: &str = "rowcast_admissions_total";
 /// Statements that ask who may see changes.
 pub const PERMIT_SECONDS: &str = "rowcast_permit_seconds";
 /// Questions that such statements answered.
@@ -92,6 +98,8 @@ pub fn describe() {
         LISTENER_RECONNECTS_TOTAL,
         GAP_FILL_ROWS_TOTAL,
         REPLAY_ROWS_TOTAL,
+        REMEMBERED_ROWS_TOTAL,
+        ADMISSIONS_TOTAL,
         LAGGED_TOTAL,
         SLOW_DISCONNECTS_TOTAL,
         RESYNC_TOTAL,
@@ -126,6 +134,10 @@ pub fn describe() {
         "Rows read to fill the gap after the listener was away."
     );
     describe_counter!(REPLAY_ROWS_TOTAL, "Rows read from the log for resuming or lagging clients.");
+    describe_counter!(
+        REMEMBERED_ROWS_TOTAL,
+        "Changes that resuming or lagging clients were told of from memory, without a read of the log."
+    );
     describe_counter!(
         LAGGED_TOTAL,
         "Clients whose mailbox overflowed and that replayed from the log."
@@ -174,6 +186,12 @@ fn describe_operating() {
         Unit::Seconds,
         "Reads of the log for resuming or lagging clients."
     );
+    describe_histogram!(
+        ADMISSIONS_SECONDS,
+        Unit::Seconds,
+        "Statements that let in many who came at once."
+    );
+    describe_counter!(ADMISSIONS_TOTAL, "People whom such statements were about.");
     describe_histogram!(PERMIT_SECONDS, Unit::Seconds, "Statements that ask who may see changes.");
     describe_counter!(PERMIT_QUESTIONS_TOTAL, "Questions that such statements answered.");
     describe_histogram!(MAILBOX_ITEMS, "Items that a client's mailbox held when it was emptied.");

@@ -82,6 +82,8 @@ compare puts Rowcast beside what people would use instead, on the same Postgres 
   --patient waits before each round until the machine has nothing else to do, ten minutes at most
   --plot    draws the table as an SVG
 
+ROWCAST_BENCH_PROGRAM is another build's `rowcast` to measure in the place of this one's.
+
 instructions counts those of the hot paths (valgrind), which are the same on every machine of a kind";
 
 const PARTS: [&str; 8] =

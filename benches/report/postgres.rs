@@ -17,6 +17,8 @@ use nix::unistd::{User, geteuid};
 use tokio::{runtime::Runtime, time::Instant};
 use tokio_postgres::{Client, NoTls};
 
+use crate::bridge::cpu_of;
+
 const SLOW_DISK: &str = include_str!("slow_disk.c");
 /// What both ways of slowing the disk aim at.
 const FLUSH: Duration = Duration::from_millis(1);
@@ -150,6 +152,12 @@ impl Postgres {
         Some(self.binaries.join(name)).filter(|path| path.exists())
     }
 
+    /// CPU time of the server and of its processes that run.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        let used: Vec<_> = family(self.server.id()).into_iter().filter_map(cpu_of).collect();
+        (!used.is_empty()).then(|| used.iter().sum())
+    }
+
     /// Runs a future on the report's own runtime.
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
@@ -201,6 +209,15 @@ impl Leash {
             .context("a shell")?;
         shell.stdin.take().map(Self).context("the shell's input")
     }
+}
+
+/// A process and its children.
+pub(crate) fn family(parent: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let children = children.unwrap_or_default();
+    std::iter::once(parent)
+        .chain(children.split_whitespace().filter_map(|one| one.parse().ok()))
+        .collect()
 }
 
 /// Postgres refuses to run as root: then it runs as `postgres`, else as `nobody`.

@@ -95,7 +95,7 @@ async fn start_with(
 
     // Before the feed, which says at its start that it listens.
     let recorder = admin::record()?;
-    let hub = Hub::new();
+    let hub = Hub::remembering(config.limits.remember);
     let feed = Feed::new(listen.unwrap_or(target), hub.clone(), lifecycle.clone());
     let keeper = Keeper {
         pool: pool.clone(),
@@ -154,7 +154,7 @@ fn services(
     let limits = &config.limits;
     Services {
         hub,
-        chat: Chat::new(pool.clone()),
+        chat: Chat::start(pool.clone(), lifecycle),
         permit: Permit::start(pool.clone(), lifecycle),
         pool,
         verifier,

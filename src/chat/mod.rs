@@ -1,5 +1,6 @@
 //! The chat domain: calls of its SQL functions, and what its changes mean. The rules are in the database.
 
+mod admission;
 mod conversations;
 mod direct;
 mod event;
@@ -19,12 +20,15 @@ pub use longpoll::{Asked, Recount};
 pub use presence::Gone;
 pub use rooms::{Marking, Polled};
 
+use admission::Admissions;
+
 use crate::{
     change::Json,
     claims::Claims,
     cursor::{Mark, Position, Snapshot},
     db::{Pool, types::Micros},
     error::{Error, Kind, Result},
+    lifecycle::Lifecycle,
     topic::Topic,
 };
 
@@ -32,6 +36,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Chat {
     pool: Pool,
+    admissions: Admissions,
 }
 
 /// What the database says of a bearer: who they are, and the threads they are in.
@@ -97,35 +102,9 @@ pub struct Range {
 }
 
 impl Chat {
-    /// Wraps a pool.
-    pub fn new(pool: Pool) -> Self {
-        Self { pool }
-    }
-
-    /// Asks who a token's bearer is: unknown, revoked and deactivated ones are errors.
-    pub async fn admit(&self, claims: &Claims) -> Result<Standing> {
-        let issued = (claims.iat > 0).then(|| Micros(claims.iat.saturating_mul(1_000_000)));
-        let row = self
-            .pool
-            .query_one(
-                "select user_id, user_uuid, username, full_name, role, feed, threads, thread_uuids, \
-                 snapshot, rowcast.moment() as at from chat.admit($1, $2, $3)",
-                &[&claims.sub, &claims.jti, &issued],
-            )
-            .await?;
-        let ids: Vec<i64> = row.try_get("threads")?;
-        let uuids: Vec<Uuid> = row.try_get("thread_uuids")?;
-        let Micros(at) = row.try_get("at")?;
-        Ok(Standing {
-            user: row.try_get("user_id")?,
-            uuid: row.try_get("user_uuid")?,
-            username: row.try_get::<_, &str>("username")?.into(),
-            full_name: row.try_get("full_name")?,
-            role: row.try_get("role")?,
-            feed: row.try_get("feed")?,
-            threads: ids.into_iter().zip(uuids).collect(),
-            asked: Mark { snapshot: row.try_get("snapshot")?, at },
-        })
+    /// Wraps a pool; people who come or go at the same moment are asked about together.
+    pub fn start(pool: Pool, lifecycle: &Lifecycle) -> Self {
+        Self { admissions: Admissions::start(&pool, lifecycle), pool }
     }
 
     /// Whether a token was revoked, whoever its bearer is.

@@ -4,12 +4,13 @@ use uuid::Uuid;
 
 use super::Chat;
 use crate::{
-    db::types::Micros,
+    db::{Pool, types::Micros},
     error::Result,
     signal::{Person, Status},
 };
 
 /// A user who went offline.
+#[derive(Debug, Clone)]
 pub struct Gone {
     /// Who.
     pub person: Person,
@@ -42,19 +43,23 @@ impl Chat {
 
     /// Notes that users went offline, all in one call.
     pub async fn gone(&self, users: &[i64]) -> Result<Vec<Gone>> {
-        let sql = "select user_id, user_uuid, last_seen_at, threads from chat.gone($1)";
-        let rows = self.pool.query(sql, &[&users]).await?;
-        rows.iter()
-            .map(|row| {
-                let id = row.try_get("user_id")?;
-                let uuid: Uuid = row.try_get("user_uuid")?;
-                let last_seen = row.try_get::<_, Option<Micros>>("last_seen_at")?;
-                Ok(Gone {
-                    person: Person { id, uuid },
-                    last_seen: last_seen.map(|Micros(at)| at),
-                    threads: row.try_get("threads")?,
-                })
-            })
-            .collect()
+        gone(&self.pool, users).await
     }
+}
+
+pub(super) async fn gone(pool: &Pool, users: &[i64]) -> Result<Vec<Gone>> {
+    let sql = "select user_id, user_uuid, last_seen_at, threads from chat.gone($1)";
+    let rows = pool.query(sql, &[&users]).await?;
+    rows.iter()
+        .map(|row| {
+            let id = row.try_get("user_id")?;
+            let uuid: Uuid = row.try_get("user_uuid")?;
+            let last_seen = row.try_get::<_, Option<Micros>>("last_seen_at")?;
+            Ok(Gone {
+                person: Person { id, uuid },
+                last_seen: last_seen.map(|Micros(at)| at),
+                threads: row.try_get("threads")?,
+            })
+        })
+        .collect()
 }

@@ -74,8 +74,10 @@ pub(super) fn start(
     traces: Option<(&Traces, &str)>,
 ) -> anyhow::Result<Logs> {
     let (filter, handle) = reload::Layer::new(filter(directives));
-    // Spans are the collector's: in the log they would stand before every line.
-    let filter = filter.and(filter_fn(|about| about.target() != TRACE));
+    // Spans are the collector's: in the log they would stand before every line. Its hint is needed: without one both
+    // together have none, and whatever any crate could say at any level is looked at.
+    let lines_only = filter_fn(|about| about.target() != TRACE);
+    let filter = filter.and(lines_only.with_max_level_hint(LevelFilter::TRACE));
     let coloured = format == Format::Text && io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(coloured)
@@ -93,7 +95,9 @@ pub(super) fn start(
             .with_tracer(provider.tracer("rowcast"))
             .with_location(false)
             .with_threads(false)
-            .with_filter(filter_fn(|about| about.target() == TRACE))
+            .with_filter(
+                filter_fn(|about| about.target() == TRACE).with_max_level_hint(LevelFilter::INFO),
+            )
     });
     tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).init();
     let _ = FILTER.set(handle);
@@ -112,6 +116,10 @@ pub(super) fn change(directives: &str) {
         && let Err(error) = handle.reload(filter(directives))
     {
         tracing::error!(%error, "the log's filter stays: {error}");
+    }
+    // Crates that speak through `log` were told at the start from which level on nobody listens.
+    if let Ok(level) = LevelFilter::current().to_string().parse() {
+        log::set_max_level(level);
     }
 }
 
@@ -233,6 +241,31 @@ mod tests {
         assert!(!discreet("info").expect("legal").to_string().contains("tokio_postgres"));
         let named = discreet("debug,tokio_postgres=trace").expect("legal").to_string();
         assert!(named.contains("tokio_postgres=trace"), "{named}");
+    }
+
+    /// A process of its own, for its log is the process's.
+    #[test]
+    fn what_nobody_hears_is_not_looked_at_before_and_after_a_change() {
+        const CHILD: &str = "ROWCAST_TEST_OF_LEVELS";
+        if std::env::var_os(CHILD).is_some() {
+            let _logs = start("info,rowcast=warn", Format::Text, None).expect("logs");
+            assert_eq!(
+                (LevelFilter::current(), log::max_level()),
+                (LevelFilter::INFO, log::LevelFilter::Info)
+            );
+            change("warn,tokio_postgres=debug");
+            assert_eq!(
+                (LevelFilter::current(), log::max_level()),
+                (LevelFilter::DEBUG, log::LevelFilter::Debug)
+            );
+            return;
+        }
+        let this = std::env::current_exe().expect("this program");
+        let name = "cli::logs::tests::what_nobody_hears_is_not_looked_at_before_and_after_a_change";
+        let child =
+            std::process::Command::new(this).args(["--exact", name]).env(CHILD, "1").output();
+        let child = child.expect("a process");
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     }
 
     const CHILD: &str = "ROWCAST_TEST_OF_PANICS";

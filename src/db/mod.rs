@@ -6,6 +6,7 @@ mod dsn;
 #[cfg(unix)]
 pub mod embedded;
 pub mod error;
+mod gather;
 pub mod listen;
 pub mod migrate;
 mod plain;
@@ -16,6 +17,7 @@ pub mod types;
 mod whole;
 
 pub use connect::Target;
+pub use gather::Gather;
 pub use plain::plain_row;
 pub use pool::{Lease, Pool};
 pub use tokio_postgres::Row;

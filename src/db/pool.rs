@@ -148,6 +148,11 @@ impl Pool {
         self.within_deadline(self.lease()).await
     }
 
+    /// How long any call may take.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// Connections open, idle among them, and calls that wait for one.
     pub fn status(&self) -> Status {
         self.connections.status()

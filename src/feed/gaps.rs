@@ -42,6 +42,9 @@ pub(super) struct Gaps {
 impl Gaps {
     /// Notes what a read found, and tells whoever it concerns, unless that was just done.
     pub(super) fn tell(&mut self, found: Vec<Gap>, hub: &Hub) {
+        if !found.is_empty() {
+            hub.beware();
+        }
         for gap in found {
             if !self.owed.contains(&gap) {
                 tracing::warn!(missing = gap.0, "changes of {} are missing in the log", gap.0);

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Delivery, Hub, Wanted, Window};
+use super::{Delivery, Hub, Passed, Wanted, Window};
 use crate::{
     cursor::{HistoryId, Position},
     signal::Signal,
@@ -67,6 +67,18 @@ impl Mailbox {
     /// Holds one topic; false when it did already, so that none of its changes can have passed it by.
     pub fn hold(&self, topic: &Topic) -> bool {
         self.hub.hold(&self.shared, topic)
+    }
+
+    /// What the holder of a position lacks, told from memory (`Hub::since`).
+    pub fn since(
+        &self,
+        position: &Position,
+        history: HistoryId,
+        had: Option<&Position>,
+        topics: &[Topic],
+        most: usize,
+    ) -> Option<Passed> {
+        self.hub.since(position, history, had, topics, most)
     }
 
     /// Where the hub stands, provided that all it pushed to this mailbox has been taken.

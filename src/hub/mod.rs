@@ -7,6 +7,7 @@ mod delivery;
 mod filter;
 mod mailbox;
 mod presence;
+mod recent;
 mod roster;
 mod routes;
 mod typing;
@@ -21,6 +22,7 @@ pub use delivery::Delivery;
 pub use filter::{Equals, Wanted};
 pub use mailbox::{Item, Mailbox, Taken};
 pub use presence::{LINGERS, Presence, Present, Touched, Waiting};
+pub use recent::Passed;
 pub use roster::{Entry, Roster};
 use tokio::time::Instant;
 pub use typing::{Typing, Typist};
@@ -34,6 +36,7 @@ use crate::{
     topic::Topic,
 };
 use mailbox::Shared;
+use recent::Recent;
 use routes::Routes;
 use window::Tap;
 
@@ -56,6 +59,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     routes: Routes,
+    recent: Recent,
     /// Where the feed stands, with the history it stands in; none before its first read.
     position: Option<(Position, HistoryId)>,
     /// When it was last heard that columns are others than wishes were made for.
@@ -68,6 +72,13 @@ impl Hub {
     /// Starts with no routes and no position.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, remembering so many changes for those who come back.
+    pub fn remembering(most: usize) -> Self {
+        let hub = Self::default();
+        hub.state().recent = Recent::keeping(most);
+        hub
     }
 
     /// Who is connected.
@@ -113,9 +124,18 @@ impl Hub {
     /// Sets where the feed starts, or starts again after the history changed.
     pub fn start_at(&self, mark: Mark, history: HistoryId) {
         let mut state = self.state();
+        state.recent.begin(&mark);
         let was = state.position.replace((Position::at(mark), history));
         if was.is_some_and(|(_, before)| before != history) {
             state.routes.resync();
+        }
+    }
+
+    /// Has nobody told from memory what passed until now, nor for a while: the log lacks some of it.
+    pub fn beware(&self) {
+        let mut state = self.state();
+        if let Some((position, _)) = state.position.clone() {
+            state.recent.beware(position.furthest());
         }
     }
 
@@ -128,6 +148,7 @@ impl Hub {
     /// holds a topic reads the log from where it stands.
     pub fn go_on_from(&self, mark: Mark, history: HistoryId) {
         let mut state = self.state();
+        state.recent.begin(&mark);
         let left_off = state.position.replace((Position::at(mark), history));
         // What was not pushed counts too: a checkpoint has to follow it.
         state.published += 1;
@@ -140,6 +161,7 @@ impl Hub {
             let mut state = self.state();
             for delivery in chunk {
                 state.routes.push(delivery);
+                state.recent.push(delivery);
             }
             state.published += chunk.len() as u64;
             if let Some(last) = chunk.last() {
@@ -152,7 +174,9 @@ impl Hub {
 
     /// Says that a batch has been pushed whole.
     pub fn finish(&self, batch: &Batch) {
-        self.state().position = Some((Position::at(batch.upto.clone()), batch.history));
+        let mut state = self.state();
+        state.position = Some((Position::at(batch.upto.clone()), batch.history));
+        state.recent.finish(batch);
     }
 
     /// Topics of which somebody wants some rows only: what their columns are has to be told before their changes.
@@ -201,6 +225,23 @@ impl Hub {
         }
         metrics::gauge!(TOPICS).set(state.routes.topics() as f64);
         state.position.clone()
+    }
+
+    /// What the holder of a position lacks of some topics, at most so many changes at once, told from memory; none where
+    /// the log has to be asked, as it has to where the hub is not as far as somebody who `had` more.
+    pub fn since(
+        &self,
+        position: &Position,
+        history: HistoryId,
+        had: Option<&Position>,
+        topics: &[Topic],
+        most: usize,
+    ) -> Option<Passed> {
+        let state = self.state();
+        let (stands, now) = state.position.as_ref()?;
+        let is_as_far = had.is_none_or(|had| stands.covers(had));
+        let comparable = *now == history && is_as_far;
+        comparable.then(|| state.recent.since(stands, position, topics, most)).flatten()
     }
 
     fn stands_at(&self, mailbox: &Shared) -> Option<Position> {

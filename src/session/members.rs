@@ -53,7 +53,13 @@ impl Session {
             stop_typing(&self.services.hub, thread, user);
         }
         match self.present.take().and_then(crate::hub::Present::leave) {
-            Some(Status::Offline) => gone(&self.services, &[user]).await,
+            Some(Status::Offline) => {
+                let noted = self.services.chat.has_gone(user.id).await.unwrap_or_else(|error| {
+                    error.log("noting when a user was last seen");
+                    None
+                });
+                tell_of(&self.services, noted);
+            }
             Some(status) => {
                 announce(&self.services.hub, user, self.thread_ids(), status, None);
             }
@@ -123,13 +129,18 @@ pub async fn say_presence(services: &Services, standing: &Standing, said: Status
     Ok(())
 }
 
-/// Notes when users were last seen, once for all, and tells others of those who have not come back meanwhile.
+/// Notes when users were last seen, once for all, and tells others.
 async fn gone(services: &Services, people: &[Person]) {
     let ids: Vec<i64> = people.iter().map(|person| person.id).collect();
     let noted = services.chat.gone(&ids).await.unwrap_or_else(|error| {
         error.log("noting when users were last seen");
         Vec::new()
     });
+    tell_of(services, noted);
+}
+
+/// Tells others of users who went, but for those who have come back meanwhile.
+fn tell_of(services: &Services, noted: impl IntoIterator<Item = Gone>) {
     for Gone { person, last_seen, threads } in noted {
         if !services.hub.presence().is_online(person.id) {
             announce(&services.hub, person, threads, Status::Offline, last_seen);

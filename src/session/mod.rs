@@ -4,7 +4,6 @@ mod bucket;
 mod close;
 mod drive;
 mod follower;
-mod gather;
 mod limits;
 mod members;
 mod parked;
@@ -18,11 +17,11 @@ mod transport;
 
 use std::{collections::HashSet, net::IpAddr};
 
+pub use crate::db::Gather;
 pub use bucket::Bucket;
 pub use close::Reason;
 pub use drive::{Peer, drive, expiry};
 pub use follower::{Cursor, Follower, Next};
-pub use gather::Gather;
 pub use limits::{Event as Limited, Limits};
 pub use members::{
     TYPING_LASTS, keep_presence, keep_typing, say_presence, start_typing, stop_typing, touch,

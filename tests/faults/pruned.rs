@@ -14,7 +14,8 @@ use crate::{
 };
 
 pub(super) async fn play(report: &mut Report) {
-    let ground = Ground::start(PAIR, &[]).await;
+    // What a node remembers it tells, however long the log is kept.
+    let ground = Ground::start(PAIR, &["--remember=0"]).await;
     let client = ground.client().await;
     let (mut live, _) = open(&ground, 1, None).await;
     let (_, old) = open(&ground, 2, None).await;

@@ -52,6 +52,8 @@ async fn a_request_by_any_dialect_is_a_sign_of_life_and_offline_outlasts_it() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(shown(&app, 1).await, "online", "opening a socket is coming online");
     drop(socket);
+    // Being noted as gone ends what was said before it.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     say(&app, "away").await;
     assert_eq!(shown(&app, 1).await, "away");
     say(&app, "online").await;

@@ -325,9 +325,10 @@ fn storm(_: Scale, postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) -
     let peer = Peer::start(kind, postgres)?;
     drop(Clients::open((0..50).map(|nth| peer.dial(nth, ALL)).collect::<Result<_>>()?, 8)?);
     let dials = (0..STORM).map(|nth| peer.dial(nth, ALL)).collect::<Result<_>>()?;
-    let began = Instant::now();
+    let (began, used) = (Instant::now(), spent(postgres, &peer));
     let clients = Clients::open(dials, STORM)?;
     figures.add(results::STORM, Some(began.elapsed().as_secs_f64()));
+    figures.add(results::STORM_COST, each(used, spent(postgres, &peer), STORM));
     drop(clients);
     Ok(())
 }
@@ -335,7 +336,7 @@ fn storm(_: Scale, postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) -
 /// Everybody comes back at the same moment and gets what was missed.
 fn resume(_: Scale, postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) -> Result<()> {
     let Some(back) = kind.resumes() else {
-        figures.none(&[results::RESUME]);
+        figures.none(&[results::RESUME, results::RESUME_COST]);
         return Ok(());
     };
     let peer = Peer::start(kind, postgres)?;
@@ -348,12 +349,32 @@ fn resume(_: Scale, postgres: &Postgres, kind: Kind, figures: &mut Figures<'_>) 
     thread::sleep(Duration::from_secs(1));
     let dials =
         (0..RESUMING).map(|nth| back(&peer, nth, ALL, &place)).collect::<Result<Vec<_>>>()?;
-    let began = Instant::now();
+    let (began, used) = (Instant::now(), spent(postgres, &peer));
     let clients = Clients::open(dials, RESUMING)?;
     clients
         .board
         .wait_for(MISSED * RESUMING as u64, Duration::from_secs(120))
         .context("what was missed")?;
     figures.add(results::RESUME, Some(began.elapsed().as_secs_f64()));
+    figures.add(results::RESUME_COST, each(used, spent(postgres, &peer), RESUMING));
     Ok(())
+}
+
+/// CPU time of a peer and of the database.
+fn spent(postgres: &Postgres, peer: &Peer) -> Option<(Duration, Duration)> {
+    peer.cpu().zip(postgres.cpu())
+}
+
+/// Microseconds of it for each of so many.
+fn each(
+    before: Option<(Duration, Duration)>,
+    after: Option<(Duration, Duration)>,
+    count: usize,
+) -> Option<f64> {
+    let ((peer, database), (peer_after, database_after)) = before.zip(after)?;
+    let part = |used: Duration| used.as_secs_f64() * 1e6 / count as f64;
+    let peer = part(peer_after.saturating_sub(peer));
+    let database = part(database_after.saturating_sub(database));
+    say(&format!("    {peer:.0} µs of it are the peer's and {database:.0} µs the database's:"));
+    Some(peer + database)
 }

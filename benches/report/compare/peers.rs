@@ -22,7 +22,7 @@ use super::{
 use crate::{
     bridge::{Bridge, cpu_of, free_address, resident_of},
     people::token,
-    postgres::{Leash, Postgres},
+    postgres::{Leash, Postgres, family},
 };
 
 const STARTED_WITHIN: Duration = Duration::from_secs(20);
@@ -281,15 +281,6 @@ impl Drop for Process {
             }
         }
     }
-}
-
-/// A process and its children.
-fn family(parent: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-    let children = children.unwrap_or_default();
-    std::iter::once(parent)
-        .chain(children.split_whitespace().filter_map(|one| one.parse().ok()))
-        .collect()
 }
 
 /// The folder of what runs in Node.

@@ -44,18 +44,22 @@ pub(super) const WRITES: Row =
     row(16, "commits a second, 12 writers, 1,000 topics, with what tells the peer", "/s", false);
 pub(super) const WRITER_COST: Row = row(17, "– ÷ plain inserts", "", false);
 pub(super) const STORM: Row = row(18, "2,000 clients connect at once", "s", true);
+pub(super) const STORM_COST: Row =
+    row(19, "– CPU of a connection, with the database's", "µs", true);
 pub(super) const RESUME: Row =
-    row(19, "5,000 clients come back at once, 20 messages missed", "s", true);
+    row(20, "5,000 clients come back at once, 20 messages missed", "s", true);
+pub(super) const RESUME_COST: Row =
+    row(21, "– CPU of each who comes back, with the database's", "µs", true);
 pub(super) const UNREAD_FEW: Row =
-    row(20, "unread counts, 50 threads of 1 M messages, 100 unread each, p50", "ms", true);
-pub(super) const UNREAD_MANY: Row = row(21, "– 10,100 unread each, p50", "ms", true);
+    row(22, "unread counts, 50 threads of 1 M messages, 100 unread each, p50", "ms", true);
+pub(super) const UNREAD_MANY: Row = row(23, "– 10,100 unread each, p50", "ms", true);
 pub(super) const SYNC: Row =
-    row(22, "offline sync of 5,000 messages, 1 M in the table, p50", "ms", true);
-pub(super) const REST_SEND: Row = row(23, "REST: messages written, 12 connections", "/s", false);
+    row(24, "offline sync of 5,000 messages, 1 M in the table, p50", "ms", true);
+pub(super) const REST_SEND: Row = row(25, "REST: messages written, 12 connections", "/s", false);
 pub(super) const REST_READ: Row =
-    row(24, "REST: pages of 50 messages read, 12 connections", "/s", false);
+    row(26, "REST: pages of 50 messages read, 12 connections", "/s", false);
 
-pub(super) const ROWS: [Row; 25] = [
+pub(super) const ROWS: [Row; 27] = [
     LATENCY_50,
     TAIL_50,
     LATENCY_500,
@@ -75,7 +79,9 @@ pub(super) const ROWS: [Row; 25] = [
     WRITES,
     WRITER_COST,
     STORM,
+    STORM_COST,
     RESUME,
+    RESUME_COST,
     UNREAD_FEW,
     UNREAD_MANY,
     SYNC,

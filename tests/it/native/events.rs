@@ -65,7 +65,8 @@ async fn forget(app: &App, cursor: &str) {
 
 #[tokio::test]
 async fn a_cursor_older_than_the_log_must_resynchronise_and_stays_live() {
-    let app = App::start_with(&["--rate-joins=10000/10000"]).await;
+    // What a node remembers it tells, however long the log is kept.
+    let app = App::start_with(&["--rate-joins=10000/10000", "--remember=0"]).await;
     let mut before = app.socket("ada", "").await;
     let cursor = before.next().await["cursor"].clone();
     let cursor = cursor.as_str().expect("a cursor").to_owned();

@@ -2,6 +2,7 @@
 
 mod authorisation;
 pub(crate) mod client;
+mod crowd;
 mod events;
 mod input;
 mod pages;

@@ -23,6 +23,9 @@ use crate::{
 
 /// Small, so that mailboxes overflow.
 const CAPACITY: usize = 3;
+/// Changes that the hub remembers: few, so that clients come back to what it has forgotten, too. With a bug in the
+/// database none, or it would hide there.
+const REMEMBERED: usize = 6;
 /// The last of them is a guest.
 pub(super) const CLIENTS: u8 = 4;
 const GUEST: u8 = CLIENTS - 1;
@@ -75,7 +78,7 @@ impl World {
         });
         let mut world = Self {
             postgres: Postgres::new(bug),
-            hub: Hub::new(),
+            hub: Hub::remembering(if bug.is_some() { 0 } else { REMEMBERED }),
             feed: None,
             passed: HashSet::new(),
             clients: clients.collect(),
@@ -221,7 +224,14 @@ impl World {
         if let Some(replay) = follower.replay.clone() {
             self.outcome.pages += 1;
             let topics = self.clients[nth].topics.clone();
-            let page = self.page(&replay.from, Some(&topics), limit);
+            let names: Vec<Topic> = topics.iter().map(|topic| name(*topic)).collect();
+            let page = match follower.remembered(&replay, &names, limit) {
+                Some(page) => {
+                    self.outcome.remembered += 1;
+                    Ok(page)
+                }
+                None => self.page(&replay.from, Some(&topics), limit),
+            };
             if let Err(error) = follower.turn(replay, page, &mut out) {
                 self.wrong(|| format!("client {nth}: a page failed: {error}"));
             }

@@ -1,8 +1,8 @@
 //! One call of the database for many clients: what is asked while a call is under way goes into the next together.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
     error::{Error, Result},
@@ -31,13 +31,30 @@ impl<Q: Send + 'static, A: Send + 'static> Gather<Q, A> {
     pub fn start<F>(
         lifecycle: &Lifecycle,
         name: &'static str,
-        ask: impl Fn(Vec<Q>) -> F + Send + 'static,
+        ask: impl Fn(Vec<Q>) -> F + Clone + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Vec<A>>> + Send + 'static,
+    {
+        Self::in_lanes(lifecycle, name, 1, AT_ONCE, ask)
+    }
+
+    /// The same with several calls under way at the same moment, each with so many questions at most.
+    pub fn in_lanes<F>(
+        lifecycle: &Lifecycle,
+        name: &'static str,
+        lanes: usize,
+        at_once: usize,
+        ask: impl Fn(Vec<Q>) -> F + Clone + Send + 'static,
     ) -> Self
     where
         F: Future<Output = Result<Vec<A>>> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel(WAITING);
-        lifecycle.service(name, serve(ask, receiver));
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..lanes {
+            lifecycle.service(name, serve(ask.clone(), Arc::clone(&receiver), at_once));
+        }
         Self(sender)
     }
 
@@ -52,12 +69,17 @@ impl<Q: Send + 'static, A: Send + 'static> Gather<Q, A> {
 
 async fn serve<Q, A, F>(
     ask: impl Fn(Vec<Q>) -> F + Send,
-    mut questions: mpsc::Receiver<Asked<Q, A>>,
+    questions: Arc<Mutex<mpsc::Receiver<Asked<Q, A>>>>,
+    at_once: usize,
 ) where
     F: Future<Output = Result<Vec<A>>> + Send,
 {
     let mut asked = Vec::new();
-    while questions.recv_many(&mut asked, AT_ONCE).await > 0 {
+    loop {
+        // Whoever waits for questions has the others wait for it, not for its call.
+        if questions.lock().await.recv_many(&mut asked, at_once).await == 0 {
+            return;
+        }
         // For a client that went away meanwhile nothing is asked.
         asked.retain(|(_, back)| !back.is_closed());
         let (batch, back): (Vec<Q>, Vec<_>) = asked.drain(..).unzip();
