@@ -73,7 +73,8 @@ fn repeated(
                 acked.get(&row.key).is_none_or(|at| *at > time.saturating_sub(YOUNG))
             });
             let since = row.is_some_and(|row| record.is_since(row, time, asked));
-            let allowed = polled.by == By::Time && before != run && (young || since);
+            let by_clock = row.is_some_and(|row| record.is_from_later(row, check.at));
+            let allowed = polled.by == By::Time && before != run && (young || since) || by_clock;
             if !allowed {
                 let at = row.and_then(|row| acked.get(&row.key));
                 let mut words =
