@@ -132,8 +132,7 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = auto
 as $$
 declare
-    -- a time in the future stands for now (functions/checkpoint.sql)
-    stands_for timestamptz := least(since, clock_timestamp());
+    stands_for timestamptz := least(since, clock_timestamp()); -- functions/checkpoint.sql
     known bigint;
     base pg_snapshot;
     base_at timestamptz;

@@ -122,7 +122,7 @@ impl Feed {
                 let still = self.is_still(&line, &position);
                 if within(READ_DEADLINE, still).await? {
                     self.status.read();
-                    cause = pause(&bell, &mut pace, 0, false).await?;
+                    cause = self.pause(&bell, &mut pace, 0, false).await?;
                     continue;
                 }
             }
@@ -152,8 +152,35 @@ impl Feed {
                 said(pace.mode());
             }
             let open = !position.base.snapshot.xip().is_empty();
-            cause = pause(&bell, &mut pace, read.changes, open).await?;
+            cause = self.pause(&bell, &mut pace, read.changes, open).await?;
         }
+    }
+
+    /// Waits until it is time for the next read, after one that brought `changes` with other transactions `open` or not;
+    /// returns why it comes about.
+    async fn pause(
+        &self,
+        bell: &Bell,
+        pace: &mut Pace,
+        changes: u64,
+        open: bool,
+    ) -> Result<&'static str> {
+        let wait = pace.after(changes, open);
+        let cause = tokio::select! {
+            biased;
+            () = bell.rung() => { pace.rung(); "ring" }
+            () = bell.lost() => return Err(Error::unavailable("the listening connection closed")),
+            () = self.hub.stirred() => "asked",
+            () = tokio::time::sleep(wait) => {
+                pace.is_quiet();
+                pace.cause()
+            }
+        };
+        let breath = pace.breath();
+        if cause == "ring" && !breath.is_zero() {
+            tokio::time::sleep(breath).await;
+        }
+        Ok(cause)
     }
 
     /// Where to go on.
@@ -247,29 +274,9 @@ struct Read {
     gaps: Vec<Gap>,
 }
 
-/// Waits until it is time for the next read, after one that brought `changes` with other transactions `open` or not;
-/// returns why it comes about.
-async fn pause(bell: &Bell, pace: &mut Pace, changes: u64, open: bool) -> Result<&'static str> {
-    let wait = pace.after(changes, open);
-    let cause = tokio::select! {
-        biased;
-        () = bell.rung() => { pace.rung(); "ring" }
-        () = bell.lost() => return Err(Error::unavailable("the listening connection closed")),
-        () = tokio::time::sleep(wait) => {
-            pace.is_quiet();
-            pace.cause()
-        }
-    };
-    let breath = pace.breath();
-    if cause == "ring" && !breath.is_zero() {
-        tokio::time::sleep(breath).await;
-    }
-    Ok(cause)
-}
-
 /// The span of a read that something asked for; those that only look are no news.
 fn span_of_read(cause: &'static str) -> Span {
-    if matches!(cause, "fallback" | "poll") {
+    if matches!(cause, "fallback" | "poll" | "asked") {
         return Span::none();
     }
     tracing::info_span!(

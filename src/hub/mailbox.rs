@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::{Delivery, Hub, Passed, Wanted, Window};
 use crate::{
-    cursor::{HistoryId, Position},
+    cursor::{HistoryId, Position, Snapshot},
     signal::Signal,
     topic::Topic,
 };
@@ -74,11 +74,21 @@ impl Mailbox {
         &self,
         position: &Position,
         history: HistoryId,
-        had: Option<&Position>,
+        known: (Option<&Position>, Option<&Snapshot>),
         topics: &[Topic],
         most: usize,
     ) -> Option<Passed> {
-        self.hub.since(position, history, had, topics, most)
+        self.hub.since(position, history, known, topics, most)
+    }
+
+    /// Whether the hub has pushed all that a snapshot shows.
+    pub fn has_reached(&self, snapshot: &Snapshot) -> bool {
+        self.hub.has_reached(snapshot)
+    }
+
+    /// Has the feed read the log now, not when it would.
+    pub fn stir(&self) {
+        self.hub.stir();
     }
 
     /// Where the hub stands, provided that all it pushed to this mailbox has been taken.

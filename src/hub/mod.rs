@@ -24,13 +24,13 @@ pub use mailbox::{Item, Mailbox, Taken};
 pub use presence::{LINGERS, Presence, Present, Touched, Waiting};
 pub use recent::Passed;
 pub use roster::{Entry, Roster};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 pub use typing::{Typing, Typist};
 pub use window::{Look, Window};
 
 use crate::{
     change::Batch,
-    cursor::{HistoryId, Mark, Position},
+    cursor::{HistoryId, Mark, Position, Snapshot},
     metrics::TOPICS,
     signal::Signal,
     topic::Topic,
@@ -54,6 +54,8 @@ struct Inner {
     typing: Typing,
     roster: Roster,
     tap: Tap,
+    /// Somebody has seen the database further than this is.
+    stirred: Notify,
 }
 
 #[derive(Default)]
@@ -114,6 +116,21 @@ impl Hub {
     /// Where the feed stands: everything up to there has been pushed.
     pub fn position(&self) -> Option<(Position, HistoryId)> {
         self.state().position.clone()
+    }
+
+    /// Whether all that a snapshot shows has been pushed.
+    fn has_reached(&self, snapshot: &Snapshot) -> bool {
+        let state = self.state();
+        state.position.as_ref().is_some_and(|(position, _)| position.base.snapshot.covers(snapshot))
+    }
+
+    fn stir(&self) {
+        self.0.stirred.notify_one();
+    }
+
+    /// Waits until somebody wants the log to be read, or returns at once when somebody did since the last call.
+    pub async fn stirred(&self) {
+        self.0.stirred.notified().await;
     }
 
     /// How many changes have been pushed since the start.
@@ -228,18 +245,20 @@ impl Hub {
     }
 
     /// What the holder of a position lacks of some topics, at most so many changes at once, told from memory; none where
-    /// the log has to be asked, as it has to where the hub is not as far as somebody who `had` more.
+    /// the log has to be asked, as it has to where the hub is not as far as somebody who `had` more, or who has `seen` the
+    /// database further.
     pub fn since(
         &self,
         position: &Position,
         history: HistoryId,
-        had: Option<&Position>,
+        (had, seen): (Option<&Position>, Option<&Snapshot>),
         topics: &[Topic],
         most: usize,
     ) -> Option<Passed> {
         let state = self.state();
         let (stands, now) = state.position.as_ref()?;
-        let is_as_far = had.is_none_or(|had| stands.covers(had));
+        let is_as_far = had.is_none_or(|had| stands.covers(had))
+            && seen.is_none_or(|seen| stands.base.snapshot.covers(seen));
         let comparable = *now == history && is_as_far;
         comparable.then(|| state.recent.since(stands, position, topics, most)).flatten()
     }

@@ -1127,8 +1127,7 @@ CREATE FUNCTION chat._rooms_seq_at(reader bigint, room bigint, since timestamp w
     SET plan_cache_mode TO 'auto'
     AS $$
 declare
-    -- a time in the future stands for now (functions/checkpoint.sql)
-    stands_for timestamptz := least(since, clock_timestamp());
+    stands_for timestamptz := least(since, clock_timestamp()); -- functions/checkpoint.sql
     known bigint;
     base pg_snapshot;
     base_at timestamptz;

@@ -5,6 +5,7 @@
 
 mod holding;
 mod next;
+mod remembered;
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -16,8 +17,8 @@ use crate::{
     db::Pool,
     error::{Kind, Result},
     feed::{self, Page},
-    hub::{Delivery, Hub, Item, Mailbox, Passed, Taken, Wanted, Window},
-    metrics::{LAGGED_TOTAL, MAILBOX_ITEMS, REMEMBERED_ROWS_TOTAL, RESYNC_TOTAL},
+    hub::{Delivery, Hub, Item, Mailbox, Taken, Wanted, Window},
+    metrics::{LAGGED_TOTAL, MAILBOX_ITEMS, RESYNC_TOTAL},
     topic::Topic,
 };
 
@@ -320,23 +321,16 @@ impl Follower {
         }
     }
 
-    /// Reads one page, from memory where that is there, else of the log. A page ends early at a change that brings a topic: the next one has that topic's too.
+    /// Reads one page, from memory where that is there, else of the log. A page ends early at a change that brings a topic:
+    /// the next one has that topic's too.
     async fn page(&mut self, replay: Replay, out: &mut Vec<Next>) -> Result<()> {
         let topics: Vec<Topic> = self.topics.iter().cloned().collect();
+        self.let_the_hub_come(&replay).await;
         let page = match self.remembered(&replay, &topics, AT_ONCE) {
             Some(page) => Ok(page),
             None => feed::replay(&self.pool, &replay.from, self.history, Some(&topics)).await,
         };
         self.turn(replay, page, out)
-    }
-
-    /// The page as the hub remembers it, if it does.
-    fn remembered(&self, replay: &Replay, topics: &[Topic], most: usize) -> Option<Page> {
-        let had = replay.had.as_ref().map(|(_, upto)| upto);
-        let passed = self.mailbox.since(&replay.from, self.history, had, topics, most)?;
-        metrics::counter!(REMEMBERED_ROWS_TOTAL).increment(passed.deliveries.len() as u64);
-        let Passed { deliveries, position, more } = passed;
-        Some(Page { deliveries, position, more })
     }
 
     /// Takes what a read of the log gave.
