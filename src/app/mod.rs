@@ -16,7 +16,7 @@ mod web;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use uuid::Uuid;
 
 pub use reload::{Again, Fresh, LIVE};
@@ -40,6 +40,9 @@ use reload::Reload;
 /// How long a start waits for the database.
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const LIMITS_SWEEP: Duration = Duration::from_secs(60);
+/// Connections that wait to be accepted, as far as `net.core.somaxconn` lets it. Linux answers none beyond that, and each of
+/// those tries again a second later: thousands who come back at once were let in a second late for nothing else.
+const BACKLOG: u32 = 65_535;
 
 /// Where a running bridge is reached.
 #[derive(Debug, Clone, Copy)]
@@ -115,8 +118,8 @@ async fn start_with(
     let (theirs, chores) = (services.clone(), keeper.clone());
     Reload { services: theirs, keeper: chores, config: config.clone(), again }.start()?;
 
-    let clients = bind((config.host, config.port).into()).await?;
-    let operators = bind((config.admin_host, config.admin_port).into()).await?;
+    let clients = bind((config.host, config.port).into())?;
+    let operators = bind((config.admin_host, config.admin_port).into())?;
     let addresses = Addresses {
         http: clients.local_addr().map_err(Error::internal)?,
         admin: operators.local_addr().map_err(Error::internal)?,
@@ -225,8 +228,15 @@ async fn started(status: &Status) -> Result<()> {
     })
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A node that starts again finds connections of before on its port.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().map_err(|error: std::io::Error| {
         let message =
             format!("Cannot listen on {address} ({error}); choose another --port or --admin-port");
         Error::new(Kind::Unavailable, message)

@@ -1,6 +1,7 @@
 //! What happens when something breaks: each test breaks one thing of a real installation and watches.
 
 mod crash;
+mod door;
 mod drain;
 mod entering;
 mod gaps;
