@@ -24,6 +24,14 @@ struct Server(Child);
 impl Drop for Server {
     fn drop(&mut self) {
         signal(&self.0, Signal::SIGQUIT);
+        // PgBouncer ignores it where a shell has put the tests into the background.
+        for _ in 0..40 {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
