@@ -125,7 +125,7 @@ pub fn describe() {
     describe_counter!(GAPS_TOTAL, "How often clients were told that the log lacks changes.");
     describe_counter!(
         FEED_READS_TOTAL,
-        "Reads of the log, by cause: ring, reread, fallback, poll."
+        "Reads of the log, by cause: start, ring, reread, asked (by who comes back), fallback, poll."
     );
     describe_gauge!(LISTENER_UP, "1 while the listener is connected.");
     describe_counter!(LISTENER_RECONNECTS_TOTAL, "Times that the listener had to connect again.");

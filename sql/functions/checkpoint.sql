@@ -66,3 +66,22 @@ $$;
 
 comment on function rowcast.checkpoint() is
     'Stores the current snapshot with the time after it; called every 250 ms while there is traffic.';
+
+create or replace function rowcast.checkpoint_at(since timestamptz, out snapshot pg_snapshot, out at timestamptz)
+returns record
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    select c.snapshot, c.at
+    into snapshot, at
+    from rowcast.checkpoints c
+    where c.at <= least(since, clock_timestamp())
+    order by c.at desc
+    limit 1;
+end
+$$;
+
+comment on function rowcast.checkpoint_at(timestamptz) is
+    'The newest checkpoint at or before a time, nulls where there is none; a time in the future stands for now.';

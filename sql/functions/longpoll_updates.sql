@@ -91,18 +91,13 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- a time in the future stands for now (functions/checkpoint.sql)
-    stands_for timestamptz := least(since, clock_timestamp());
     base pg_snapshot;
     base_at timestamptz;
     found_threads bigint[];
 begin
     select c.snapshot, c.at
     into base, base_at
-    from rowcast.checkpoints c
-    where c.at <= stands_for
-    order by c.at desc
-    limit 1;
+    from rowcast.checkpoint_at(since) c;
 
     select array_agg(distinct c.thread_id)
     into found_threads

@@ -51,8 +51,6 @@ declare
     here_at timestamptz := rowcast.moment();
     checked timestamptz := now();
     own xid8 := pg_current_xact_id_if_assigned();
-    -- a time in the future stands for now (functions/checkpoint.sql)
-    stands_for timestamptz := least(since, clock_timestamp());
     by_cursor boolean := base is not null;
     threads bigint[];
     topics text[];
@@ -105,10 +103,7 @@ begin
         else
             select c.snapshot, c.at
             into base, base_at
-            from rowcast.checkpoints c
-            where c.at <= stands_for
-            order by c.at desc
-            limit 1;
+            from rowcast.checkpoint_at(since) c;
         end if;
     end if;
 

@@ -132,7 +132,6 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = auto
 as $$
 declare
-    stands_for timestamptz := least(since, clock_timestamp()); -- functions/checkpoint.sql
     known bigint;
     base pg_snapshot;
     base_at timestamptz;
@@ -149,10 +148,7 @@ begin
 
     select c.snapshot, c.at
     into base, base_at
-    from rowcast.checkpoints c
-    where c.at <= stands_for
-    order by c.at desc
-    limit 1;
+    from rowcast.checkpoint_at(since) c;
 
     -- the first one that the holder of that time lacks; compared as pairs, so that the index (topic, xid) is used
     select min((l.record ->> 'seq')::bigint) - 1

@@ -49,8 +49,6 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = auto
 as $$
 declare
-    -- a time in the future stands for now (functions/checkpoint.sql)
-    stands_for timestamptz := least(since, clock_timestamp());
     base pg_snapshot;
     base_at timestamptz;
     found_ids bigint[];
@@ -58,10 +56,7 @@ declare
 begin
     select c.snapshot, c.at
     into base, base_at
-    from rowcast.checkpoints c
-    where c.at <= stands_for
-    order by c.at desc
-    limit 1;
+    from rowcast.checkpoint_at(since) c;
 
     if base is not null
         and chat._is_whole(base, base_at)

@@ -18,7 +18,7 @@ mod whole;
 
 pub use connect::Target;
 pub use gather::Gather;
-pub use plain::plain_row;
+pub use plain::{due, plain_row};
 pub use pool::{Lease, Pool};
 pub use tokio_postgres::Row;
 pub use whole::{Prepared, Types};

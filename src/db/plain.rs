@@ -11,7 +11,11 @@ pub async fn plain_row(client: &Client, sql: &str) -> Result<Vec<Option<String>>
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
     });
-    let row =
-        row.ok_or_else(|| Error::internal("a statement returned no row where one was due"))?;
+    let row = due(row)?;
     Ok((0..row.len()).map(|nth| row.get(nth).map(str::to_owned)).collect())
+}
+
+/// The row that a statement has to return.
+pub fn due<T>(row: Option<T>) -> Result<T> {
+    row.ok_or_else(|| Error::internal("a statement returned no row where one was due"))
 }

@@ -24,6 +24,7 @@ use tracing::Instrument;
 
 use super::{
     connect::{Connection, Failure, Target, drive},
+    due,
     pooler::{self, Dialled},
     whole::{Prepared, Types},
 };
@@ -126,8 +127,7 @@ impl Pool {
 
     /// Runs a statement that returns exactly one row.
     pub async fn query_one(&self, sql: &str, params: Params<'_>) -> Result<Row> {
-        let row = self.query_opt(sql, params).await?;
-        row.ok_or_else(|| Error::internal("a statement returned no row where one was due"))
+        due(self.query_opt(sql, params).await?)
     }
 
     /// Runs a statement and returns the first column of its one row.

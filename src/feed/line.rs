@@ -11,8 +11,8 @@ use tokio_postgres::{Client, Row, RowStream, types::ToSql};
 use super::log::READ;
 use crate::{
     cursor::Snapshot,
-    db::{Prepared, Types, plain_row},
-    error::{Error, Result},
+    db::{Prepared, Types, due, plain_row},
+    error::Result,
 };
 
 /// Plans for the log must not depend on statistics: it grows from empty to large and back all day. Without this, a
@@ -75,8 +75,7 @@ impl Line {
             return Ok(self.client.query_one(sql, params).await?);
         };
         let statement = Prepared::Whole(sql, types.of(&self.client, sql).await?);
-        let row = statement.query(&self.client, params).await?.pop();
-        row.ok_or_else(|| Error::internal("a statement returned no row where one was due"))
+        due(statement.query(&self.client, params).await?.pop())
     }
 
     /// Whether nothing has ended since a snapshot, on a server that we know: then there is nothing to read. Asked where

@@ -21,7 +21,7 @@ use crate::{
     change::{Batch, Change, Json, Link, Op},
     cursor::{HistoryId, Mark, Position, Snapshot},
     db::{
-        Pool,
+        Pool, due,
         types::{Micros, Xid},
     },
     error::{Error, Kind, Result},
@@ -284,9 +284,7 @@ async fn page(
 ) -> Result<(Page, u64)> {
     let client = pool.raw().await?;
     let statement = client.prepare(origin::FLOOR).await?;
-    let row = client.query(&statement, &[&Micros(position.base.at)]).await?.pop();
-    let row =
-        row.ok_or_else(|| Error::internal("a statement returned no row where one was due"))?;
+    let row = due(client.query(&statement, &[&Micros(position.base.at)]).await?.pop())?;
     let floor = origin::floor_of(&row, position)?;
     let base = &position.base;
     let xip: Vec<Xid> = base.snapshot.xip().iter().map(|&xid| Xid(xid)).collect();

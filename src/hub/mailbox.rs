@@ -74,11 +74,12 @@ impl Mailbox {
         &self,
         position: &Position,
         history: HistoryId,
-        known: (Option<&Position>, Option<&Snapshot>),
+        had: Option<&Position>,
+        seen: Option<&Snapshot>,
         topics: &[Topic],
         most: usize,
     ) -> Option<Passed> {
-        self.hub.since(position, history, known, topics, most)
+        self.hub.since(position, history, had, seen, topics, most)
     }
 
     /// Whether the hub has pushed all that a snapshot shows.

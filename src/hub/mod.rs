@@ -251,7 +251,8 @@ impl Hub {
         &self,
         position: &Position,
         history: HistoryId,
-        (had, seen): (Option<&Position>, Option<&Snapshot>),
+        had: Option<&Position>,
+        seen: Option<&Snapshot>,
         topics: &[Topic],
         most: usize,
     ) -> Option<Passed> {

@@ -236,7 +236,7 @@ mod tests {
 
     fn since(hub: &Hub, position: &Position, most: usize) -> Option<(Vec<i64>, Passed)> {
         let topics = [topic("thread:1"), topic("thread:2")];
-        let passed = hub.since(position, HISTORY, (None, None), &topics, most)?;
+        let passed = hub.since(position, HISTORY, None, None, &topics, most)?;
         Some((passed.deliveries.iter().map(|one| one.change.id).collect(), passed))
     }
 
@@ -281,10 +281,10 @@ mod tests {
         assert!(since(&all, &Position::at(mark(31)), MANY).is_none(), "ahead of the hub");
         let topics = [topic("thread:1")];
         let (position, had) = (Position::at(mark(20)), Position::at(mark(31)));
-        assert!(all.since(&position, HistoryId(2), (None, None), &topics, MANY).is_none());
-        assert!(all.since(&position, HISTORY, (Some(&had), None), &topics, MANY).is_none());
+        assert!(all.since(&position, HistoryId(2), None, None, &topics, MANY).is_none());
+        assert!(all.since(&position, HISTORY, Some(&had), None, &topics, MANY).is_none());
         let seen =
-            |xid| all.since(&position, HISTORY, (None, Some(&mark(xid).snapshot)), &topics, MANY);
+            |xid| all.since(&position, HISTORY, None, Some(&mark(xid).snapshot), &topics, MANY);
         assert!(
             seen(30).is_some() && seen(31).is_none(),
             "what the database had when it was asked"

@@ -658,18 +658,13 @@ CREATE FUNCTION chat._longpoll_since(reader bigint, since timestamp with time zo
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    -- a time in the future stands for now (functions/checkpoint.sql)
-    stands_for timestamptz := least(since, clock_timestamp());
     base pg_snapshot;
     base_at timestamptz;
     found_threads bigint[];
 begin
     select c.snapshot, c.at
     into base, base_at
-    from rowcast.checkpoints c
-    where c.at <= stands_for
-    order by c.at desc
-    limit 1;
+    from rowcast.checkpoint_at(since) c;
 
     select array_agg(distinct c.thread_id)
     into found_threads
@@ -845,8 +840,6 @@ CREATE FUNCTION chat._messages_since(thread bigint, since timestamp with time zo
     SET plan_cache_mode TO 'auto'
     AS $$
 declare
-    -- a time in the future stands for now (functions/checkpoint.sql)
-    stands_for timestamptz := least(since, clock_timestamp());
     base pg_snapshot;
     base_at timestamptz;
     found_ids bigint[];
@@ -854,10 +847,7 @@ declare
 begin
     select c.snapshot, c.at
     into base, base_at
-    from rowcast.checkpoints c
-    where c.at <= stands_for
-    order by c.at desc
-    limit 1;
+    from rowcast.checkpoint_at(since) c;
 
     if base is not null
         and chat._is_whole(base, base_at)
@@ -1127,7 +1117,6 @@ CREATE FUNCTION chat._rooms_seq_at(reader bigint, room bigint, since timestamp w
     SET plan_cache_mode TO 'auto'
     AS $$
 declare
-    stands_for timestamptz := least(since, clock_timestamp()); -- functions/checkpoint.sql
     known bigint;
     base pg_snapshot;
     base_at timestamptz;
@@ -1144,10 +1133,7 @@ begin
 
     select c.snapshot, c.at
     into base, base_at
-    from rowcast.checkpoints c
-    where c.at <= stands_for
-    order by c.at desc
-    limit 1;
+    from rowcast.checkpoint_at(since) c;
 
     -- the first one that the holder of that time lacks; compared as pairs, so that the index (topic, xid) is used
     select min((l.record ->> 'seq')::bigint) - 1
@@ -2446,8 +2432,6 @@ declare
     here_at timestamptz := rowcast.moment();
     checked timestamptz := now();
     own xid8 := pg_current_xact_id_if_assigned();
-    -- a time in the future stands for now (functions/checkpoint.sql)
-    stands_for timestamptz := least(since, clock_timestamp());
     by_cursor boolean := base is not null;
     threads bigint[];
     topics text[];
@@ -2500,10 +2484,7 @@ begin
         else
             select c.snapshot, c.at
             into base, base_at
-            from rowcast.checkpoints c
-            where c.at <= stands_for
-            order by c.at desc
-            limit 1;
+            from rowcast.checkpoint_at(since) c;
         end if;
     end if;
 
@@ -5858,6 +5839,22 @@ $$;
 
 COMMENT ON FUNCTION rowcast.checkpoint() IS 'Stores the current snapshot with the time after it; called every 250 ms while there is traffic.';
 
+CREATE FUNCTION rowcast.checkpoint_at(since timestamp with time zone, OUT snapshot pg_snapshot, OUT at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    select c.snapshot, c.at
+    into snapshot, at
+    from rowcast.checkpoints c
+    where c.at <= least(since, clock_timestamp())
+    order by c.at desc
+    limit 1;
+end
+$$;
+
+COMMENT ON FUNCTION rowcast.checkpoint_at(since timestamp with time zone, OUT snapshot pg_snapshot, OUT at timestamp with time zone) IS 'The newest checkpoint at or before a time, nulls where there is none; a time in the future stands for now.';
+
 CREATE FUNCTION rowcast.console_database() RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7823,6 +7820,8 @@ REVOKE ALL ON FUNCTION rowcast.adopt(history text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast.check_filter(watch integer, role text, column_name text, operator text, value text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.checkpoint() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION rowcast.checkpoint_at(since timestamp with time zone, OUT snapshot pg_snapshot, OUT at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION rowcast.console_database() FROM PUBLIC;
 

@@ -21,7 +21,7 @@ impl Follower {
         let mut is_stirred = false;
         while !self.mailbox.has_reached(&asked.snapshot)
             && Instant::now() < until
-            && self.mailbox.since(&replay.from, self.history, (had, None), &[], 0).is_some()
+            && self.mailbox.since(&replay.from, self.history, had, None, &[], 0).is_some()
         {
             if !std::mem::replace(&mut is_stirred, true) {
                 self.mailbox.stir();
@@ -42,7 +42,7 @@ impl Follower {
     ) -> Option<Page> {
         let had = replay.had.as_ref().map(|(_, upto)| upto);
         let seen = self.asked.as_ref().map(|asked| &asked.snapshot);
-        let passed = self.mailbox.since(&replay.from, self.history, (had, seen), topics, most)?;
+        let passed = self.mailbox.since(&replay.from, self.history, had, seen, topics, most)?;
         metrics::counter!(REMEMBERED_ROWS_TOTAL).increment(passed.deliveries.len() as u64);
         let Passed { deliveries, position, more } = passed;
         Some(Page { deliveries, position, more })

@@ -201,9 +201,6 @@ impl From<tokio_postgres::Error> for Trouble {
             code if ["08", "57P0", "53"].iter().any(|class| code.starts_with(class)) => {
                 Self::Away(error.into())
             }
-            // The statement itself is not there, or another of its name is: of the connection, as behind some poolers. What
-            // is raised inside of it says where.
-            "26000" | "42P05" if raised.where_().is_none() => Self::Away(error.into()),
             code => Self::Broken(code.to_owned(), raised.message().to_owned()),
         }
     }

@@ -6,7 +6,10 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::{Permit, Subject, writable};
-use crate::error::{Error, Kind, Result};
+use crate::{
+    db::due,
+    error::{Error, Kind, Result},
+};
 
 /// How long a right to speak is held to be true; listening is asked for anew, at a join and at a fresh token.
 const WRITE_IS_FRESH: Duration = Duration::from_secs(5);
@@ -109,9 +112,7 @@ impl Permit {
             let rows = lease.query(&statement, &[&asked, more].concat()).await;
             let row = rows.map_err(explain)?.pop();
             lease.done();
-            let row = row
-                .ok_or_else(|| Error::internal("a statement returned no row where one was due"))?;
-            Ok(row.try_get(0)?)
+            Ok(due(row)?.try_get(0)?)
         };
         timeout(DEADLINE, asking).await.unwrap_or_else(|_| Err(cancelled()))
     }

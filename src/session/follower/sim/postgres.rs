@@ -335,7 +335,7 @@ impl Postgres {
         floor.min(position.base.snapshot.xmax())
     }
 
-    /// `since::CHECKPOINT`.
+    /// `rowcast.checkpoint_at`.
     pub(super) fn checkpoint_at(&self, time: i64) -> Option<Mark> {
         let newest = self.bug == Some(Bug::NewestCheckpoint);
         self.checkpoints.iter().rev().find(|mark| newest || mark.at <= time).cloned()
